@@ -1,0 +1,1 @@
+"""Kafka to the world: who reads our topics outside the books.  Owns aiokafka's consumers."""

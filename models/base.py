@@ -1,0 +1,122 @@
+"""The nouns that everything else is said with: Model, Envelope, Fact, Decision, Refusal.
+
+A fact is something that happened.  Its envelope says who told it, about what, and when, in the same words for every
+source, so that routing, identity and order never look inside the body.  A decision is a pure function of what we
+believed and the fact: `decide(before, fact) -> Decision(after, events, refusal)`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Final, Generic, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+SCHEMA_VERSION: Final = 1
+"""Of the envelope itself.  It grows by fields with defaults, or by a new version."""
+
+HEADER_PREFIX: Final = "fact_"
+
+State = TypeVar("State")
+
+
+class Model(BaseModel):
+    """Ours: strict and immutable.  Unknown fields are a mistake of ours, never tolerated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("a moment needs its UTC offset")
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""An instant, always aware, always UTC."""
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+"""An id of Stripe's or ours: printable ASCII without spaces, so it fits a header, a key and a log line as it is."""
+
+
+class Source(StrEnum):
+    """Who told us a fact."""
+
+    STRIPE = "stripe"  # A webhook, a backfill, or an answer of Stripe.
+    DOOR = "door"  # A platform service, over HTTP.
+    TOPIC = "topic"  # A platform service, over Kafka.
+    TIMER = "timer"  # Something fell due.
+    OPERATOR = "operator"  # One of us, on purpose.
+
+
+class Envelope(Model):
+    """What is known of a fact before its body is read.  Identity is `(source, id)`.
+
+    It travels in Kafka's headers, one header a field, named `fact_<field>`; a field that is None has no header.
+    Times travel as ISO 8601 in UTC, flags as `true` and `false`.
+    """
+
+    source: Source
+    id: Identifier
+    type: Identifier
+    subject: Identifier | None = None  # The object it is about.
+    customer: Identifier | None = None  # Stripe's customer, where the fact names one.
+    account: Identifier | None = None  # A hint: what the platform calls the account, where the fact names it.
+    occurred_at: Moment
+    received_at: Moment
+    api_version: Identifier | None = None
+    livemode: bool
+    stripe_account: Identifier | None = None  # The connected account, for Connect.
+    causation: Identifier | None = None  # The fact or decision that caused this one.
+    correlation: Identifier | None = None  # What a person asked for, all the way through.
+    schema_version: int = SCHEMA_VERSION
+    key_id: Identifier | None = None  # Which key encrypted the body; None when it is in the clear.
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The pair that a fact is known by, once, for ever."""
+        return (self.source.value, self.id)
+
+    @property
+    def partition_key(self) -> str:
+        """Facts with the same key keep their order in Kafka: the customer, else the object, else the fact alone."""
+        return self.customer or self.subject or self.id
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """Every known field as a Kafka header, in the order of declaration."""
+        known = self.model_dump(mode="json", exclude_none=True)
+        return [(HEADER_PREFIX + name, _as_text(value).encode()) for name, value in known.items()]
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, bytes]) -> Self:
+        """The envelope that `to_headers` wrote; headers of others are left alone.
+
+        Raises ValueError (pydantic's ValidationError among them) when the headers do not hold an envelope.
+        """
+        ours = {name.removeprefix(HEADER_PREFIX): value for name, value in headers.items() if name in _HEADER_NAMES}
+        return cls.model_validate_strings({name: value.decode() for name, value in ours.items()})
+
+
+_HEADER_NAMES: Final = frozenset(HEADER_PREFIX + name for name in Envelope.model_fields)
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Refusal(StrEnum):
+    """Why a fact changed nothing.  Expected, counted, never raised."""
+
+    STALE = "stale"  # Older than what we know: the history is amended, the present is not.
+    AFTER_END = "after_end"  # It tells of life after an end that is final.
+    NOT_OURS = "not_ours"  # A type that no concept of ours listens to.
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[State]):
+    """What we believe after a fact, and what we have to say about it."""
+
+    state: State
+    events: tuple[Model, ...] = ()
+    refusal: Refusal | None = None

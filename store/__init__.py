@@ -1,0 +1,1 @@
+"""Decisions to PostgreSQL: the one write transaction, and literal SQL beside what runs it.  Owns psycopg."""

@@ -1,0 +1,1 @@
+"""Kafka to the store and back: the Faust apps and the relay.  Owns Faust."""
