@@ -1,0 +1,49 @@
+"""Named places where a test may have this process killed, so that a crash there is an experiment and not a rumour.
+
+A failpoint is armed from outside, by a file of its name in the folder FAILPOINTS_DIR; settings refuse that folder in
+production.  SIGKILL leaves no time for politeness, which is the point: nothing is flushed, closed or committed.
+"""
+
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+NAMES: Final = frozenset(
+    {
+        "after_verify",
+        "after_produce_ack",
+        "after_consume",
+        "in_transaction",
+        "after_commit",
+        "outbox_claimed",
+        "outbox_sent",
+    }
+)
+
+
+class Failpoints:
+    """The failpoints of one process.  Without a folder, reaching one costs a comparison and does nothing."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def reach(self, name: str, fact_ids: Iterable[str]) -> None:
+        """Die here by SIGKILL, once, when the file *name* is there and is empty or holds one of *fact_ids*."""
+        if self._folder is None:
+            return
+        assert name in NAMES, f"{name} is not a failpoint"
+        if self._disarm(self._folder / name, frozenset(fact_ids)):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _disarm(self, armed: Path, fact_ids: frozenset[str]) -> bool:
+        """Whether the file was meant for these facts, and was ours to remove: of two processes only one dies."""
+        try:
+            wanted = armed.read_text().strip()
+            if wanted and wanted not in fact_ids:
+                return False
+            armed.unlink()
+        except FileNotFoundError:
+            return False
+        return True

@@ -1,0 +1,30 @@
+"""How every Kafka client of ours reaches its brokers: addresses, TLS and SASL, from settings to aiokafka's words."""
+
+import ssl
+from typing import Any
+
+from runtime.settings import KafkaSettings
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Keyword arguments for any aiokafka client (producer, consumer, admin)."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "security_protocol": settings.kafka_security_protocol.value,
+    }
+    if settings.kafka_security_protocol.encrypted:
+        options["ssl_context"] = _tls(settings)
+    if settings.kafka_sasl_mechanism is not None:
+        assert settings.kafka_sasl_password is not None, "settings refuse a mechanism without a password"
+        options["sasl_mechanism"] = settings.kafka_sasl_mechanism.value
+        options["sasl_plain_username"] = settings.kafka_sasl_username
+        options["sasl_plain_password"] = settings.kafka_sasl_password.get_secret_value()
+    return options
+
+
+def _tls(settings: KafkaSettings) -> ssl.SSLContext:
+    """Names and certificates are always checked; there is no setting that turns it off."""
+    context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+    if settings.kafka_cert_file is not None:
+        context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
+    return context

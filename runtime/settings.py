@@ -1,0 +1,366 @@
+"""What each process is told, once, at its start.  Nobody else looks at the environment.
+
+A field's name in upper case is its environment variable.  Any setting X may come as `X_FILE=path` instead, or from a
+file named like the field in the folder SECRETS_DIR.  What contradicts itself, or would be unsafe, stops the process
+before its first work, with one line a problem and without showing a value.
+"""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, NoReturn, Self, TypeVar
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from runtime.secret_files import SecretFiles
+
+WEBHOOK_SECRET_PREFIX: Final = "whsec_"  # noqa: S105  # What every secret begins with is none.
+WEBHOOK_SECRET_CHARS_MIN: Final = 16
+LIVE_KEY_PREFIXES: Final = ("sk_live_", "rk_live_")
+EXIT_STATUS_BAD_SETTINGS: Final = 2
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Host = Annotated[str, StringConstraints(min_length=1)]
+SettingsT = TypeVar("SettingsT", bound="ProcessSettings")
+
+
+class Environment(StrEnum):
+    """Where we are.  Only production holds real money, and only elsewhere may tests break things on purpose."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class SecurityProtocol(StrEnum):
+    """Kafka's `security.protocol`."""
+
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_PLAINTEXT = "SASL_PLAINTEXT"
+    SASL_SSL = "SASL_SSL"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connection is TLS."""
+        return self in {SecurityProtocol.SSL, SecurityProtocol.SASL_SSL}
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the client gives a name and a password."""
+        return self in {SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL}
+
+
+class SaslMechanism(StrEnum):
+    """Kafka's `sasl.mechanism`, as far as a name and a password go."""
+
+    PLAIN = "PLAIN"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+
+
+class ProcessSettings(BaseSettings):
+    """What every process is told."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=False,  # An empty secret is a mistake to be told of, not a default to fall back on.
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    billing_environment: Environment = Environment.DEVELOPMENT
+    """Decides what is refused: live keys outside production, failpoints inside."""
+
+    failpoints_dir: Path | None = None
+    """Where tests arm `runtime.failpoints`.  Never in production."""
+
+    stripe_api_key: SecretStr | None = None
+    """Used by none of the pipeline's processes, checked by all: a live key outside production is always a mistake."""
+
+    stripe_livemode: bool = False
+    """Whether this environment is Stripe's live mode or a sandbox.  The two never mix."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then files.  No `.env` is read behind anybody's back."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
+    @property
+    def in_production(self) -> bool:
+        """Whether real money is at stake."""
+        return self.billing_environment is Environment.PRODUCTION
+
+    @model_validator(mode="after")
+    def _environment_is_kept_apart(self) -> Self:
+        key = self.stripe_api_key.get_secret_value() if self.stripe_api_key else ""
+        if key.startswith(LIVE_KEY_PREFIXES) and not self.in_production:
+            raise ValueError("STRIPE_API_KEY is a live key and BILLING_ENVIRONMENT is not production")
+        if self.stripe_livemode and not self.in_production:
+            raise ValueError("STRIPE_LIVEMODE is true and BILLING_ENVIRONMENT is not production")
+        if key and key.startswith(LIVE_KEY_PREFIXES) is not self.stripe_livemode:
+            raise ValueError("STRIPE_API_KEY and STRIPE_LIVEMODE are of different modes")
+        if self.failpoints_dir is not None and self.in_production:
+            raise ValueError("FAILPOINTS_DIR is set and BILLING_ENVIRONMENT is production")
+        return self
+
+
+class KafkaSettings(ProcessSettings):
+    """How to reach Kafka."""
+
+    kafka_bootstrap_servers: Annotated[str, StringConstraints(pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")]
+    """`host:port`, comma separated; two or three of a cluster's brokers are enough."""
+
+    kafka_security_protocol: SecurityProtocol = SecurityProtocol.PLAINTEXT
+    """PLAINTEXT is for one machine: whoever reaches the brokers may then write facts."""
+
+    kafka_sasl_mechanism: SaslMechanism | None = None
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+
+    kafka_ca_file: Path | None = None
+    """Who signed the brokers' certificates; without it, whoever the system trusts."""
+
+    kafka_cert_file: Path | None = None
+    kafka_key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _kafka_does_not_contradict_itself(self) -> Self:
+        for problem in self._kafka_problems():
+            raise ValueError(problem)
+        return self
+
+    def _kafka_problems(self) -> list[str]:
+        protocol = self.kafka_security_protocol
+        sasl = (self.kafka_sasl_mechanism, self.kafka_sasl_username, self.kafka_sasl_password)
+        tls = (self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file)
+        wrong = {
+            "needs KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD": protocol.authenticated
+            and None in sasl,
+            "does not use the KAFKA_SASL_* settings that are given": not protocol.authenticated and any(sasl),
+            "does not use the KAFKA_*_FILE settings that are given": not protocol.encrypted and any(tls),
+            "would send the password of PLAIN in the clear": self.in_production
+            and protocol is SecurityProtocol.SASL_PLAINTEXT
+            and self.kafka_sasl_mechanism is SaslMechanism.PLAIN,
+            "needs KAFKA_CERT_FILE and KAFKA_KEY_FILE together or not at all": (self.kafka_cert_file is None)
+            is not (self.kafka_key_file is None),
+        }
+        return [f"KAFKA_SECURITY_PROTOCOL={protocol} {problem}" for problem, holds in wrong.items() if holds]
+
+
+class DatabaseSettings(ProcessSettings):
+    """How to reach PostgreSQL, in the role that the process needs."""
+
+    database_url: SecretStr
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_postgresql_url(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return url
+
+
+class EdgeKeysSettings(ProcessSettings):
+    """The keys that seal raw bodies in the topic: changed daily, kept as long as the topic."""
+
+    edge_keys_file: Path
+
+
+class StoreKeysSettings(ProcessSettings):
+    """The keys that seal what the database keeps of raw bodies."""
+
+    store_keys_file: Path
+
+
+class MetricsSettings(ProcessSettings):
+    """Where `/livez`, `/readyz` and `/metrics` are served."""
+
+    metrics_host: Host = "127.0.0.1"
+    """Loopback, unless a scraper comes from elsewhere: metrics tell an attacker when we are weak."""
+
+    metrics_port: Port = 9464
+    """One a process: two processes on one machine need two."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _webhook_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    body = text.removeprefix(WEBHOOK_SECRET_PREFIX)
+    plain = body.isascii() and body.isprintable() and " " not in body
+    if body == text or len(body) < WEBHOOK_SECRET_CHARS_MIN or not plain:
+        raise ValueError(f"each must be {WEBHOOK_SECRET_PREFIX} and {WEBHOOK_SECRET_CHARS_MIN} or more characters")
+    return secret
+
+
+class IngressSettings(KafkaSettings, EdgeKeysSettings):
+    """What Stripe's door may know.  Not the database: it has none."""
+
+    stripe_webhook_secrets: Annotated[
+        tuple[SecretStr, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(min_length=1, max_length=8),
+    ]
+    """Comma separated; two while a secret is being rotated.  More cost an HMAC each, for every forged request too."""
+
+    ingress_host: Host = "127.0.0.1"
+    ingress_port: Port = 8080
+
+    metrics_host: Host = "127.0.0.1"
+    metrics_port: Port | None = None
+    """Without it, `/metrics` is on the door itself if that listens on loopback, and nowhere if it is public."""
+
+    body_bytes_max: Annotated[int, Field(ge=262_144, le=786_432)] = 524_288
+    """Stripe's largest events are about half of it.  Sealed and with headers it must stay below the topic's 1 MiB."""
+
+    signature_age_seconds_max: Annotated[int, Field(ge=1, le=3_600)] = 300
+    """How old, or how far ahead, a signature may be: longer forgives clocks, and lets captured requests be replayed."""
+
+    produce_seconds_max: Annotated[float, Field(gt=0, le=10)] = 2.0
+    """How long Stripe waits for the broker before it hears 503: longer rides out elections, and holds connections."""
+
+    headers_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """How long a connection may take to bring a request's headers: short drops the honest, long feeds the hostile."""
+
+    body_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """The same for the body, from its first byte to its last."""
+
+    answer_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """How long a reader may take to take our answer."""
+
+    connections_max: Annotated[int, Field(ge=1, le=65_536)] = 2_000
+    """Connections at once; the next is closed unheard.  Each may hold one body, so memory is bounded by the product."""
+
+    bodies_bytes_max: Annotated[int, Field(ge=1_048_576)] = 33_554_432
+    """What all bodies in hand may take together; beyond it 503.  Bounds memory where connections alone would not."""
+
+    retry_after_seconds: Annotated[int, Field(ge=1, le=3_600)] = 5
+    """What a 503 asks the sender to wait.  Stripe keeps its own schedule; others may listen."""
+
+    stop_seconds_max: Annotated[float, Field(gt=0, le=60)] = 8.0
+    """How long SIGTERM waits for requests in flight; below the usual grace period of orchestrators (10 s or more)."""
+
+    @field_validator("stripe_webhook_secrets")
+    @classmethod
+    def _webhook_secrets_are_whole(cls, given: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return tuple(_webhook_secret(secret) for secret in given)
+
+
+class BooksSettings(KafkaSettings, DatabaseSettings, EdgeKeysSettings, StoreKeysSettings, MetricsSettings):
+    """What a worker of the books may know."""
+
+    catalog_file: Path = Path("deploy/catalog.yaml")
+
+    kafka_group: Host = "billing.books"
+    """The consumer group: part of the position's key, so renaming it begins anew."""
+
+    worker_ordinal: Annotated[int, Field(ge=0, le=999)] = 0
+    """Makes the static member id.  Two living processes with one ordinal fight for ever: the supervisor owns it."""
+
+    batch_records_max: Annotated[int, Field(ge=1, le=5_000)] = 500
+    """Facts in one transaction: more is quicker under load, and holds rows longer."""
+
+    retry_count_max: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Tries of one batch while the world is away, before the process ends with its offset unmoved."""
+
+    retry_pause_seconds_max: Annotated[float, Field(gt=0, le=5)] = 0.5
+    """The longest pause between two tries: shorter comes back sooner after an outage, and knocks more during it."""
+
+    retry_seconds_max: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """The same limit in time; below the rebalance timeout, so that a retrying worker never holds up a rebalance."""
+
+    parked_ratio_max: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Above this share of root facts parked, it is we who are broken, and the worker stops."""
+
+    parked_roots_max: Annotated[int, Field(ge=1)] = 20
+    """So many root facts may be parked whatever the share: a few bad ones in a quiet hour stop nobody."""
+
+    parked_window: Annotated[int, Field(ge=20)] = 1_000
+    """The facts that the share is taken of: longer is calmer, shorter sees a bad deployment sooner."""
+
+    session_timeout_seconds: Annotated[float, Field(ge=1, le=60)] = 6.0
+    """How long a dead worker keeps its partitions: shorter takes over sooner, and mistakes a pause for a death."""
+
+    heartbeat_seconds: Annotated[float, Field(gt=0, le=20)] = 1.0
+    """A third of the session or less, so that two lost heartbeats are no death."""
+
+    rebalance_timeout_seconds: Annotated[float, Field(ge=1, le=600)] = 30.0
+    """How long a rebalance waits for a worker to finish its batch."""
+
+    watchdog_seconds: Annotated[float, Field(ge=1, le=600)] = 15.0
+    """With lag and without progress for so long, the process ends: longer than every honest wait."""
+
+    @property
+    def kafka_member_id(self) -> str:
+        """The static member id: a worker that comes back under it gets its partitions back at once."""
+        return f"{self.kafka_group}-{self.worker_ordinal}"
+
+    @model_validator(mode="after")
+    def _waits_nest(self) -> Self:
+        if self.retry_seconds_max >= self.rebalance_timeout_seconds:
+            raise ValueError("RETRY_SECONDS_MAX must be below REBALANCE_TIMEOUT_SECONDS")
+        if self.retry_seconds_max >= self.watchdog_seconds:
+            raise ValueError("RETRY_SECONDS_MAX must be below WATCHDOG_SECONDS")
+        if self.heartbeat_seconds * 3 > self.session_timeout_seconds:
+            raise ValueError("HEARTBEAT_SECONDS must be at most a third of SESSION_TIMEOUT_SECONDS")
+        return self
+
+
+class RelaySettings(KafkaSettings, DatabaseSettings, MetricsSettings):
+    """What the relay may know: no keys, because what it sends is in the clear already."""
+
+    poll_seconds: Annotated[float, Field(gt=0, le=5)] = 0.02
+    """The floor of an event's age when nothing wakes the relay; NOTIFY would serialise commits instead."""
+
+    batch_max: Annotated[int, Field(ge=1, le=5_000)] = 500
+    """Events claimed at once: more is quicker, and repeats more after a crash."""
+
+
+class OpsSettings(KafkaSettings, DatabaseSettings):
+    """What `billing` may know of a running stack.  Each class above it can be loaded alone where less is enough."""
+
+    catalog_file: Path = Path("deploy/catalog.yaml")
+    edge_keys_file: Path | None = None
+    store_keys_file: Path | None = None
+
+
+def load(cls: type[SettingsT]) -> SettingsT:
+    """The settings of this process, or its end: exit status 2 and one line a problem, none of them showing a value."""
+    try:
+        return cls()
+    except ValidationError as error:
+        _give_up([_say(".".join(map(str, at["loc"])), at["msg"]) for at in error.errors(include_input=False)])
+    except (OSError, ValueError) as error:  # A secret's file that is not there, or is there twice.
+        _give_up([str(error)])
+
+
+def _say(field: str, message: str) -> str:
+    what = message.removeprefix("Value error, ")
+    return f"{field.upper()}: {what}" if field else what
+
+
+def _give_up(problems: list[str]) -> NoReturn:
+    sys.stderr.writelines(f"settings: {problem}\n" for problem in problems)
+    raise SystemExit(EXIT_STATUS_BAD_SETTINGS)
