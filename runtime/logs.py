@@ -22,7 +22,7 @@ NOISY_TEMPLATES_MAX: Final = 1_000
 
 _SECRETS: Final = re.compile(
     r"(whsec_|[srp]k_(?:live|test)_|_secret_)[A-Za-z0-9+/=_-]+"  # Stripe's secrets, API keys and client secrets.
-    r"|(://[^:/@\s]*:)[^@\s"]+(?=@)"  # The password in a URL.
+    r'|(://[^:/@\s]*:)[^@\s"]+(?=@)'  # The password in a URL.
 )
 
 
