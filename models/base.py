@@ -19,6 +19,7 @@ SCHEMA_VERSION: Final = 1
 HEADER_PREFIX: Final = "fact_"
 
 State = TypeVar("State")
+Said = TypeVar("Said")
 
 
 class Model(BaseModel):
@@ -111,12 +112,20 @@ class Refusal(StrEnum):
     STALE = "stale"  # Older than what we know: the history is amended, the present is not.
     AFTER_END = "after_end"  # It tells of life after an end that is final.
     NOT_OURS = "not_ours"  # A type that no concept of ours listens to.
+    DISCARDED = "discarded"  # An operator decided so, and said why.
+
+
+class Note(StrEnum):
+    """What is worth counting about a fact that was applied all the same."""
+
+    AMBIGUOUS_ORDER = "ambiguous_order"  # Its place among its own second's facts was decided by event id alone.
 
 
 @dataclass(frozen=True, slots=True)
-class Decision(Generic[State]):
+class Decision(Generic[State, Said]):
     """What we believe after a fact, and what we have to say about it."""
 
     state: State
-    events: tuple[Model, ...] = ()
+    events: tuple[Said, ...] = ()
     refusal: Refusal | None = None
+    note: Note | None = None

@@ -1,0 +1,237 @@
+"""Theirs: the slices of Stripe's events that we read, from every shape that Stripe has sent them in.
+
+Lenient in what it does not need, strict in what it does: unknown fields are passed over, a needed field of a wrong type
+is an error.  Before API version 2025-03-31.basil a subscription carries its period; since then its items do.  Before
+2020 an item had a `plan` and no `price`.  All of it is read into one snapshot of our own.
+(https://docs.stripe.com/api/subscriptions/object, https://docs.stripe.com/changelog/basil)
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from models.base import Envelope, Identifier, Model, Moment
+
+SUBSCRIPTION_TYPES: Final = "customer.subscription."
+
+KNOWN_API_VERSIONS: Final = ("2024-06-20", "2025-03-31.basil")
+"""The oldest and the youngest shape that tests hold; others are read by the same slices, and counted."""
+
+LATEST_SECOND: Final = 253_402_300_799  # The end of the year 9999: later ones do not fit a timestamp.
+
+
+class Unreadable(ValueError):
+    """A body that should say something to us and does not.  The words name the field and hold no value of it."""
+
+
+def _id_of(value: Any) -> Any:
+    """An id, whether Stripe sent the id or expanded the object."""
+    return value.get("id") if isinstance(value, Mapping) else value
+
+
+Second = Annotated[int, Field(strict=True, ge=0, le=LATEST_SECOND)]
+Reference = Annotated[Identifier, BeforeValidator(_id_of)]
+
+
+class StripeSlice(BaseModel):
+    """Theirs: only what we read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Recurring(StripeSlice):
+    interval: str | None = None
+
+
+class _Price(StripeSlice):
+    """A `price`, or the `plan` that came before it."""
+
+    id: Identifier
+    lookup_key: Identifier | None = None
+    metadata: dict[str, Any] | None = None
+    product: Any = None  # An id, or the product itself when the endpoint's events expand it.
+    recurring: _Recurring | None = None
+    interval: str | None = None  # Of a plan.
+
+
+class _Item(StripeSlice):
+    price: _Price = Field(validation_alias=AliasChoices("price", "plan"))
+    quantity: Annotated[int, Field(strict=True, ge=0, lt=2**53)] | None = None
+    current_period_start: Second | None = None
+    current_period_end: Second | None = None
+
+
+class _Items(StripeSlice):
+    data: tuple[_Item, ...] = ()
+
+
+class _Subscription(StripeSlice):
+    id: Identifier
+    customer: Reference
+    status: Literal[
+        "incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"
+    ]
+    items: _Items = _Items()
+    current_period_start: Second | None = None
+    current_period_end: Second | None = None
+    trial_end: Second | None = None
+    cancel_at: Second | None = None
+    cancel_at_period_end: bool = False
+    canceled_at: Second | None = None
+    pause_collection: dict[str, Any] | None = None
+    livemode: bool
+
+
+class _Previous(StripeSlice):
+    """`data.previous_attributes`: what the changed fields were before.  Only those that are set count."""
+
+    status: str | None = None
+    items: _Items = _Items()
+    current_period_start: Second | None = None
+    current_period_end: Second | None = None
+    trial_end: Second | None = None
+    cancel_at: Second | None = None
+    cancel_at_period_end: bool | None = None
+    canceled_at: Second | None = None
+    pause_collection: dict[str, Any] | None = None
+
+
+class _Data(StripeSlice):
+    object: _Subscription
+    previous_attributes: _Previous | None = None
+
+
+class _SubscriptionEvent(StripeSlice):
+    data: _Data
+
+
+class Item(Model):
+    """One line of a subscription: what is bought, how many, for which period."""
+
+    price_id: str
+    lookup_key: str | None
+    plan_hint: str | None  # What the price's or product's metadata says.
+    interval: str | None
+    quantity: int | None
+    period_start: Moment | None
+    period_end: Moment | None
+
+
+class Snapshot(Model):
+    """A subscription as Stripe showed it, the same for every shape."""
+
+    subscription_id: str
+    customer_id: str
+    status: str
+    items: tuple[Item, ...]
+    trial_end: Moment | None
+    cancel_at: Moment | None
+    cancel_at_period_end: bool
+    canceled_at: Moment | None
+    collection_paused: bool
+    livemode: bool
+
+
+class SubscriptionSeen(Model):
+    """What one event shows: the subscription after the change and, where Stripe told it, before."""
+
+    after: Snapshot
+    before: Snapshot | None
+
+
+class Fact(Model):
+    """Something that happened, and what we read of it.  `body` is None for a type whose body nobody reads."""
+
+    envelope: Envelope
+    body: SubscriptionSeen | None = None
+
+    @model_validator(mode="after")
+    def _body_belongs_to_envelope(self) -> Self:
+        if self.body is not None and self.body.after.customer_id != self.envelope.customer:
+            raise ValueError("the envelope and the body name different customers")
+        return self
+
+    def digest(self) -> bytes:
+        """SHA-256 of what we read of it: two copies of one event are the same when these are."""
+        read = f"{self.envelope.type}\n{self.envelope.occurred_at.isoformat()}\n{self.envelope.livemode}\n"
+        body = self.body.model_dump_json() if self.body else ""
+        return hashlib.sha256((read + body).encode()).digest()
+
+
+def read(envelope: Envelope, raw: bytes) -> Fact:
+    """Read the body of a fact whose type we listen to; Unreadable when it does not say what its type promises."""
+    seen = read_subscription(raw) if concerns_subscription(envelope.type) else None
+    try:
+        return Fact(envelope=envelope, body=seen)
+    except ValidationError as wrong:
+        raise Unreadable(_in_words(wrong)) from None
+
+
+def concerns_subscription(fact_type: str) -> bool:
+    """Whether a fact of this type shows a subscription."""
+    return fact_type.startswith(SUBSCRIPTION_TYPES)
+
+
+def read_subscription(raw: bytes) -> SubscriptionSeen:
+    """Read the body of a `customer.subscription.*` event; Unreadable when it does not show a subscription."""
+    try:
+        data = _SubscriptionEvent.model_validate_json(raw).data
+        return SubscriptionSeen(after=_snapshot(data.object), before=_before(data))
+    except ValidationError as wrong:
+        raise Unreadable(_in_words(wrong)) from None
+
+
+def _in_words(wrong: ValidationError) -> str:
+    """Name the fields at fault; their values may be anything, so they are left out."""
+    found = wrong.errors(include_input=False, include_url=False, include_context=False)[:3]
+    return "; ".join(f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg']}" for error in found)
+
+
+def _before(data: _Data) -> Snapshot | None:
+    """The snapshot with the previous attributes put back."""
+    previous = data.previous_attributes
+    if previous is None:
+        return None
+    told = {name: getattr(previous, name) for name in previous.model_fields_set}
+    return _snapshot(data.object.model_copy(update=told))
+
+
+def _snapshot(seen: _Subscription) -> Snapshot:
+    return Snapshot(
+        subscription_id=seen.id,
+        customer_id=seen.customer,
+        status=seen.status,
+        items=tuple(_item(item, seen) for item in seen.items.data),
+        trial_end=_moment(seen.trial_end),
+        cancel_at=_moment(seen.cancel_at),
+        cancel_at_period_end=bool(seen.cancel_at_period_end),
+        canceled_at=_moment(seen.canceled_at),
+        collection_paused=seen.pause_collection is not None,
+        livemode=seen.livemode,
+    )
+
+
+def _item(item: _Item, subscription: _Subscription) -> Item:
+    price = item.price
+    return Item(
+        price_id=price.id,
+        lookup_key=price.lookup_key,
+        plan_hint=_plan_hint(price),
+        interval=price.recurring.interval if price.recurring else price.interval,
+        quantity=item.quantity,
+        period_start=_moment(item.current_period_start or subscription.current_period_start),
+        period_end=_moment(item.current_period_end or subscription.current_period_end),
+    )
+
+
+def _plan_hint(price: _Price) -> str | None:
+    product = price.product.get("metadata") if isinstance(price.product, Mapping) else None
+    hint = (price.metadata or {}).get("plan") or (product or {}).get("plan")
+    return hint if isinstance(hint, str) else None
+
+
+def _moment(second: int | None) -> datetime | None:
+    return None if second is None else datetime.fromtimestamp(second, UTC)
