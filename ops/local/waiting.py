@@ -1,0 +1,24 @@
+"""Waiting for the world: a process that ends, a port that opens.  Nobody tells us, so we look."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+POLL_SECONDS: Final = 0.02
+
+
+async def until(
+    holds: Callable[[], bool | Awaitable[bool]],
+    seconds_max: float | None,
+    *,
+    every_seconds: float = POLL_SECONDS,
+) -> None:
+    """Back as soon as the condition holds; TimeoutError when it does not in time."""
+    async with asyncio.timeout(seconds_max):
+        while not await _now(holds):  # noqa: ASYNC110  # The condition is the world's: no Event is set for us.
+            await asyncio.sleep(every_seconds)
+
+
+async def _now(holds: Callable[[], bool | Awaitable[bool]]) -> bool:
+    answer = holds()
+    return answer if isinstance(answer, bool) else await answer
