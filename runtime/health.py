@@ -24,34 +24,30 @@ log = get_logger(__name__)
 
 async def serve(host: str, port: int, ready: Ready) -> web.AppRunner:
     """A running health server.  `await runner.cleanup()` ends it."""
+
+    async def livez(_: web.Request) -> web.Response:
+        return lives()
+
+    async def readyz(_: web.Request) -> web.Response:
+        return await ready_or_not(ready)
+
+    async def show(_: web.Request) -> web.Response:
+        return counted()
+
     app = web.Application()
-    app.add_routes(routes(ready))
-    app.router.add_get("/metrics", show_metrics)
+    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", show)])
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
 
 
-def routes(ready: Ready) -> list[web.RouteDef]:
-    """`/livez` and `/readyz`, for a server that has other work too."""
-
-    async def readyz(_: web.Request) -> web.Response:
-        return await _ask(ready)
-
-    return [web.get("/livez", _livez), web.get("/readyz", readyz)]
-
-
-async def show_metrics(_: web.Request) -> web.Response:
-    """Every metric of this process."""
-    return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
-
-
-async def _livez(_: web.Request) -> web.Response:
+def lives() -> web.Response:
+    """The answer of a loop that turns."""
     return web.Response(text="ok\n")
 
 
-async def _ask(ready: Ready) -> web.Response:
+async def ready_or_not(ready: Ready) -> web.Response:
     """200, or 503 without a reason: reasons are for the log, the door may be asked by anybody."""
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
@@ -60,3 +56,8 @@ async def _ask(ready: Ready) -> web.Response:
         log.warning("not ready", error=type(error).__name__, reason=str(error))
         return web.Response(status=503, text="not ready\n")
     return web.Response(text="ok\n")
+
+
+def counted() -> web.Response:
+    """Every metric of this process."""
+    return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})

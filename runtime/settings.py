@@ -253,7 +253,7 @@ class IngressSettings(KafkaSettings, EdgeKeysSettings):
     connections_max: Annotated[int, Field(ge=1, le=65_536)] = 2_000
     """Connections at once; the next is closed unheard.  Each may hold one body, so memory is bounded by the product."""
 
-    bodies_bytes_max: Annotated[int, Field(ge=1_048_576)] = 33_554_432
+    bodies_bytes_max: Annotated[int, Field(ge=1_048_576)] = 67_108_864
     """What all bodies in hand may take together; beyond it 503.  Bounds memory where connections alone would not."""
 
     retry_after_seconds: Annotated[int, Field(ge=1, le=3_600)] = 5

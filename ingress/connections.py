@@ -1,0 +1,145 @@
+"""Connections, none of which is held for ever, and no more of which than were meant.
+
+aiohttp limits silence, not slowness: who sends a byte now and then may take long to finish its headers, and who never
+reads may keep an answer waiting.  Here each of the two has a limit, and errors below the handler are answered as barely
+as all others.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+from prometheus_client import Counter, Gauge
+
+from ingress.answers import Answer, response
+from runtime.logs import get_logger
+from runtime.settings import IngressSettings
+
+IDLE_SECONDS_MAX: Final = 75.0
+"""Between two requests: longer than the idle time of common load balancers (60 s), so that they hang up first."""
+
+LINGER_SECONDS: Final = 2.0
+"""How long the rest of a refused body is read and dropped, so that its sender hears the answer and not a reset."""
+
+HEADER_BYTES_MAX: Final = 8_190
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+OPEN = Gauge("ingress_connections", "Connections that are open")
+CUT = Counter("ingress_connections_cut_total", "Connections that we ended, by the limit they met", ["limit"])
+
+log = get_logger(__name__)
+
+
+class Server(web.Server):
+    """Makes a `Connection` for each caller."""
+
+    def __init__(self, handler: Handler, settings: IngressSettings) -> None:
+        super().__init__(handler)
+        self.settings = settings
+        self.open_count = 0
+
+    def __call__(self) -> web.RequestHandler:
+        """A protocol for a new connection."""
+        return Connection(self)
+
+
+class Connection(web.RequestHandler):
+    """One caller's connection, with its limits."""
+
+    __slots__ = ("_answering", "_counted", "_server", "_slow")
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=IDLE_SECONDS_MAX,
+            lingering_time=LINGER_SECONDS,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]  # None is how aiohttp spells "no access log".
+        )
+        self._server = server
+        self._slow: asyncio.TimerHandle | None = None
+        self._answering = False
+        self._counted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, unless there are too many."""
+        if self._server.open_count >= self._server.settings.connections_max:
+            CUT.labels("count").inc()
+            assert isinstance(transport, asyncio.Transport)
+            transport.abort()
+            return
+        self._counted = True
+        self._count(+1)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection and its limits."""
+        if not self._counted:
+            return
+        self._counted = False
+        self._count(-1)
+        self._headers_are_here()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """The first byte of a request starts the clock for its headers."""
+        if self._slow is None and not self._answering:
+            limit = self._server.settings.headers_seconds_max
+            self._slow = asyncio.get_running_loop().call_later(limit, self._cut, "headers")
+        super().data_received(data)
+
+    async def answer(self, handle: Callable[[], Awaitable[web.Response]]) -> web.Response:
+        """What *handle* answers to a request whose headers are here; the clock for headers rests meanwhile."""
+        self._headers_are_here()
+        self._answering = True
+        try:
+            return await handle()
+        finally:
+            self._answering = False
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer, as long as its reader takes it in time."""
+        try:
+            async with asyncio.timeout(self._server.settings.answer_seconds_max):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            self._cut("answer")
+            raise ConnectionResetError("the answer was not taken") from None
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The bare answer to what is not HTTP; a bug of ours is 503 and logged where it is caught, never 500."""
+        del request, message
+        answer = Answer.BROKEN_HTTP if status < 500 else Answer.OUR_BUG  # noqa: PLR2004  # HTTP's own border.
+        log.info("not http" if answer is Answer.BROKEN_HTTP else "bug", error=type(exc).__name__)
+        refusal = response(answer, self._server.settings.retry_after_seconds)
+        refusal.force_close()
+        return refusal
+
+    def _headers_are_here(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+
+    def _cut(self, limit: str) -> None:
+        CUT.labels(limit).inc()
+        self.force_close()
+
+    def _count(self, change: int) -> None:
+        self._server.open_count += change
+        OPEN.set(self._server.open_count)
+
+
+def connection_of(request: web.BaseRequest) -> Connection:
+    """The connection that a request came by."""
+    connection: Any = request.protocol
+    assert isinstance(connection, Connection), "only our server makes our requests"
+    return connection

@@ -1,0 +1,201 @@
+"""Stripe's door: `python -m ingress.webhook`.  POST /webhooks/stripe, 2xx when Kafka has it, and no database behind it.
+
+`/livez` and `/readyz` are on the door itself, for whoever balances load.  Several processes share the port
+(SO_REUSEPORT), so `/metrics` there would be those of any of them, and public: it is on the door only when that listens on
+loopback and METRICS_PORT names no port of this process's own.
+"""
+
+import asyncio
+import signal
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Final
+
+import uvloop
+from aiohttp import web
+from prometheus_client import Counter, Histogram
+
+from ingress import envelopes, signature
+from ingress.answers import Answer, response
+from ingress.bodies import Bodies
+from ingress.connections import Server, connection_of
+from ingress.producer import Producer, Unacknowledged
+from models.base import Envelope
+from runtime import clock, health, kafka, logs
+from runtime.failpoints import Failpoints
+from runtime.keys import Keyring
+from runtime.metrics import LATENCY_SECONDS_BUCKETS
+from runtime.settings import IngressSettings, load
+
+WEBHOOK_PATH: Final = "/webhooks/stripe"
+BACKLOG: Final = 1_024
+
+REQUESTS = Counter("ingress_requests_total", "Requests at Stripe's door, by what became of them", ["outcome"])
+SECONDS = Histogram("ingress_request_seconds", "From headers to answer", buckets=LATENCY_SECONDS_BUCKETS)
+DOUBTS = Counter("ingress_doubts_total", "Requests that were not believed, by why", ["doubt"])
+MISFITS = Counter("ingress_misfits_total", "Signed bodies that were no event, by why", ["misfit"])
+
+log = logs.get_logger(__name__)
+
+
+class Door:
+    """Hears one request after another and answers each."""
+
+    def __init__(
+        self,
+        settings: IngressSettings,
+        keyring: Keyring,
+        producer: Producer,
+        failpoints: Failpoints,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._secrets = tuple(secret.get_secret_value().encode() for secret in settings.stripe_webhook_secrets)
+        self._keyring = keyring
+        self._producer = producer
+        self._failpoints = failpoints
+        self._now = now
+        self._bodies = Bodies(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_seconds_max)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to any request at all."""
+        return await connection_of(request).answer(lambda: self._route(request))
+
+    async def _route(self, request: web.BaseRequest) -> web.Response:
+        match request.path:
+            case path if path == WEBHOOK_PATH:
+                return await self._count(request)
+            case "/livez" if request.method == "GET":
+                return health.lives()
+            case "/readyz" if request.method == "GET":
+                return await health.ready_or_not(self._producer.ready)
+            case "/metrics" if request.method == "GET" and shows_metrics(self._settings):
+                return health.counted()
+        return self._say(Answer.NO_SUCH_PLACE, request)
+
+    async def _count(self, request: web.BaseRequest) -> web.Response:
+        with SECONDS.time():
+            try:
+                answer = await self._hear(request)
+            except Exception as error:  # noqa: BLE001  # Whatever we got wrong, Stripe shall send it again.
+                _tell_of(error)
+                answer = Answer.OUR_BUG
+        return self._say(answer, request)
+
+    def _say(self, answer: Answer, request: web.BaseRequest) -> web.Response:
+        REQUESTS.labels(answer.value).inc()
+        said = response(answer, self._settings.retry_after_seconds)
+        if not request.content.is_eof():
+            said.force_close()  # The rest of the body is not ours to wait for.
+        return said
+
+    async def _hear(self, request: web.BaseRequest) -> Answer:
+        """From the cheapest question to the dearest: most of what is hostile ends before its body is read."""
+        if request.method != "POST":
+            return Answer.NO_SUCH_METHOD
+        if refused := self._bodies.at_first_sight(request):
+            return refused
+        received_at = self._now()
+        claim = signature.read(
+            request.headers.get("Stripe-Signature"), received_at, self._settings.signature_age_seconds_max
+        )
+        if isinstance(claim, signature.Doubt):
+            return _doubt(claim)
+        with self._bodies.holding() as body:
+            if refused := await body.read(request):
+                return refused
+            return await self._judge(claim, bytes(body.content), received_at)
+
+    async def _judge(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Answer:
+        if not claim.holds(body, self._secrets):
+            return _doubt(signature.Doubt.FORGED)
+        envelope = envelopes.read(body, received_at, livemode=self._settings.stripe_livemode)
+        if isinstance(envelope, envelopes.Misfit):
+            MISFITS.labels(envelope.value).inc()
+            return Answer.UNREADABLE
+        if envelope.livemode is not self._settings.stripe_livemode:
+            return Answer.OTHER_MODE
+        self._failpoints.reach("after_verify", (envelope.id,))
+        return await self._pass_on(envelope, body)
+
+    async def _pass_on(self, envelope: Envelope, body: bytes) -> Answer:
+        key_id, sealed = self._keyring.encrypt(body, envelope.id.encode())
+        try:
+            await self._producer.publish(envelope.model_copy(update={"key_id": key_id}), sealed)
+        except Unacknowledged:
+            return Answer.UNACKNOWLEDGED
+        self._failpoints.reach("after_produce_ack", (envelope.id,))
+        return Answer.ACCEPTED
+
+
+def shows_metrics(settings: IngressSettings) -> bool:
+    """Whether the door itself shows metrics: only to this machine, and only when nowhere else."""
+    if settings.metrics_port is not None:
+        return False
+    try:
+        return ip_address(settings.ingress_host).is_loopback
+    except ValueError:
+        return settings.ingress_host == "localhost"
+
+
+async def serve(settings: IngressSettings, stop: asyncio.Event) -> None:
+    """Keep Stripe's door open until *stop*, then finish what is in hand."""
+    producer = Producer(kafka.client_options(settings), settings.produce_seconds_max, clock.monotonic)
+    door = Door(
+        settings,
+        Keyring.from_file(settings.edge_keys_file),
+        producer,
+        Failpoints(settings.failpoints_dir),
+        clock.now,
+    )
+    runner = web.ServerRunner(
+        Server(door.handle, settings), handle_signals=False, shutdown_timeout=settings.stop_seconds_max
+    )
+    await runner.setup()
+    producer.start()
+    aside = await _serve_metrics(settings, producer)
+    await web.TCPSite(runner, settings.ingress_host, settings.ingress_port, backlog=BACKLOG, reuse_port=True).start()
+    log.info("the door is open", host=settings.ingress_host, port=settings.ingress_port)
+    await stop.wait()
+    log.info("the door closes")
+    await runner.cleanup()
+    await producer.stop(settings.produce_seconds_max)
+    if aside is not None:
+        await aside.cleanup()
+
+
+async def _serve_metrics(settings: IngressSettings, producer: Producer) -> web.AppRunner | None:
+    if settings.metrics_port is None:
+        return None
+    return await health.serve(settings.metrics_host, settings.metrics_port, producer.ready)
+
+
+def _doubt(doubt: signature.Doubt) -> Answer:
+    DOUBTS.labels(doubt.value).inc()
+    return Answer.UNSIGNED
+
+
+def _tell_of(error: Exception) -> None:
+    """Log what broke and where; never its words, which may quote the body."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("bug", error=type(error).__name__, file=where.filename, line=where.lineno)
+
+
+async def _run(settings: IngressSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+def main() -> None:
+    """Run Stripe's door as settings say, until SIGTERM."""
+    settings = load(IngressSettings)
+    logs.configure("ingress")
+    uvloop.run(_run(settings))
+
+
+if __name__ == "__main__":
+    main()
