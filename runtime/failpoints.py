@@ -29,6 +29,11 @@ class Failpoints:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
+    @property
+    def armed(self) -> bool:
+        """Whether any failpoint could be armed at all."""
+        return self._folder is not None
+
     def reach(self, name: str, fact_ids: Iterable[str]) -> None:
         """Die here by SIGKILL, once, when the file *name* is there and is empty or holds one of *fact_ids*."""
         if self._folder is None:

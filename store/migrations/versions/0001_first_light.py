@@ -110,6 +110,7 @@ CREATE TABLE conflicting_copies (
     envelope text NOT NULL,
     sealed bytea NOT NULL,
     key_id text NOT NULL,
+    opened boolean NOT NULL,
     seen_at timestamptz NOT NULL,
     PRIMARY KEY (source, fact_id, slice_sha256)
 );

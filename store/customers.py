@@ -1,0 +1,115 @@
+"""Customers and accounts: whose is it, and the rows on which facts of one account take turns."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, LiteralString
+
+from models.customers import Customer, account_of_customer
+from store.postgres import Connection, Cursor, bigints, column
+
+MEET: Final[LiteralString] = """
+    INSERT INTO customers (customer_id, account_id, livemode)
+    SELECT * FROM unnest(%(customer_ids)b::text[], %(account_ids)b::text[], %(livemodes)b::boolean[])
+    ON CONFLICT DO NOTHING
+    RETURNING customer_id
+"""
+
+LOCK_CUSTOMERS: Final[LiteralString] = """
+    SELECT customer_id, account_id, livemode, platform_id, named_at, named_by, deleted_at
+    FROM customers
+    WHERE customer_id = ANY(%(customer_ids)b::text[])
+    ORDER BY customer_id
+    FOR UPDATE
+"""
+
+LOCK_ACCOUNTS: Final[LiteralString] = """
+    INSERT INTO accounts (account_id)
+    SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[])
+    UNION
+    SELECT unnest(%(named)b::text[])
+    ORDER BY 1
+    ON CONFLICT (account_id) DO UPDATE SET last_seq = accounts.last_seq
+    RETURNING account_id, last_seq
+"""
+
+SAVE_CUSTOMERS: Final[LiteralString] = """
+    UPDATE customers
+    SET account_id = after.account_id, platform_id = after.platform_id, named_at = after.named_at,
+        named_by = after.named_by, deleted_at = after.deleted_at
+    FROM unnest(%(customer_ids)b::text[], %(account_ids)b::text[], %(platform_ids)b::text[],
+                %(named_ats)b::timestamptz[], %(named_bys)b::text[], %(deleted_ats)b::timestamptz[])
+        AS after (customer_id, account_id, platform_id, named_at, named_by, deleted_at)
+    WHERE customers.customer_id = after.customer_id
+"""
+
+SAVE_ACCOUNTS: Final[LiteralString] = """
+    UPDATE accounts
+    SET last_seq = after.last_seq, merged_into = coalesce(after.merged_into, accounts.merged_into)
+    FROM unnest(%(account_ids)b::text[], %(last_seqs)b::bigint[], %(merged_into)b::text[])
+        AS after (account_id, last_seq, merged_into)
+    WHERE accounts.account_id = after.account_id
+"""
+
+
+async def meet(connection: Connection, customers: Mapping[str, bool]) -> Cursor:
+    """Make rows for customers that nobody knew, by id and livemode: what does not exist cannot be locked.
+
+    The answer holds the customers that were new.
+    """
+    ids = sorted(customers)
+    return await connection.execute(
+        MEET,
+        {
+            "customer_ids": ids,
+            "account_ids": [account_of_customer(customer_id) for customer_id in ids],
+            "livemodes": [customers[customer_id] for customer_id in ids],
+        },
+    )
+
+
+async def lock_customers(connection: Connection, customer_ids: Collection[str]) -> Cursor:
+    """Take the turn on these customers, in one order for everybody."""
+    return await connection.execute(LOCK_CUSTOMERS, {"customer_ids": sorted(customer_ids)})
+
+
+async def lock_accounts(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:
+    """Take the turn on the accounts that these customers are linked to, and on those that facts name."""
+    return await connection.execute(LOCK_ACCOUNTS, {"customer_ids": sorted(customer_ids), "named": sorted(named)})
+
+
+async def read_customers(locked: Cursor) -> dict[str, Customer]:
+    """The customers that were locked, by id."""
+    return {row["customer_id"]: Customer.model_validate(row) for row in await locked.fetchall()}
+
+
+async def read_accounts(locked: Cursor) -> dict[str, int]:
+    """The last sequence of the accounts that were locked, by id."""
+    return {row["account_id"]: row["last_seq"] for row in await locked.fetchall()}
+
+
+async def save_customers(connection: Connection, customers: Iterable[Customer]) -> None:
+    """Write what we believe of these customers now."""
+    after = list(customers)
+    await connection.execute(
+        SAVE_CUSTOMERS,
+        {
+            "customer_ids": column(after, "customer_id"),
+            "account_ids": column(after, "account_id"),
+            "platform_ids": column(after, "platform_id"),
+            "named_ats": column(after, "named_at"),
+            "named_bys": column(after, "named_by"),
+            "deleted_ats": column(after, "deleted_at"),
+        },
+    )
+
+
+async def save_accounts(connection: Connection, last_seqs: Mapping[str, int], merged_into: Mapping[str, str]) -> None:
+    """Advance the accounts' sequences, and note the ones that turned out to be another."""
+    account_ids = [*last_seqs]
+    await connection.execute(
+        SAVE_ACCOUNTS,
+        {
+            "account_ids": account_ids,
+            "last_seqs": bigints(last_seqs.values()),
+            "merged_into": [merged_into.get(account_id) for account_id in account_ids],
+        },
+    )

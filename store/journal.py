@@ -1,0 +1,87 @@
+"""What we heard and what we made of it: one row for each committed fact, gapless and in order per account.
+
+The audit log, the source of a replay and the answer to "why" are this one table.  It holds the slice that we read,
+never the body.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final, LiteralString
+
+from models.base import Envelope
+from models.books import Heard
+from models.stripe_events import Fact, SubscriptionSeen
+from store.postgres import Connection, Database, bigints, column
+from store.records import Origin
+
+READ_AT_ONCE: Final = 1_000
+
+WRITE: Final[LiteralString] = """
+    INSERT INTO journal (
+        committed_at, account_id, account_seq, source, fact_id, type, subject, customer_id, account_hint, occurred_at,
+        received_at, api_version, livemode, stripe_account, causation, correlation, schema_version, slice, outcome,
+        reason, caused, topic, partition, topic_offset)
+    SELECT
+        clock_timestamp(), account_id, account_seq, source, fact_id, type, subject, customer_id, account_hint,
+        occurred_at, received_at, api_version, livemode, stripe_account, causation, correlation, schema_version, slice,
+        outcome, reason, array_remove(string_to_array(caused, E'\\n'), ''), topic, partition, topic_offset
+    FROM unnest(
+        %(account_ids)b::text[], %(account_seqs)b::bigint[], %(source)b::text[], %(id)b::text[], %(type)b::text[],
+        %(subject)b::text[], %(customer)b::text[], %(account)b::text[], %(occurred_at)b::timestamptz[],
+        %(received_at)b::timestamptz[], %(api_version)b::text[], %(livemode)b::boolean[], %(stripe_account)b::text[],
+        %(causation)b::text[], %(correlation)b::text[], %(schema_version)b::bigint[], %(slices)b::text[],
+        %(outcomes)b::text[], %(reasons)b::text[], %(caused)b::text[], %(topics)b::text[], %(partitions)b::bigint[],
+        %(offsets)b::bigint[])
+        AS heard (
+        account_id, account_seq, source, fact_id, type, subject, customer_id, account_hint, occurred_at, received_at,
+        api_version, livemode, stripe_account, causation, correlation, schema_version, slice, outcome, reason, caused,
+        topic, partition, topic_offset)
+"""
+
+READ: Final[LiteralString] = """
+    SELECT source, fact_id AS id, type, subject, customer_id AS customer, account_hint AS account, occurred_at,
+           received_at, api_version, livemode, stripe_account, causation, correlation, schema_version, slice
+    FROM journal
+    ORDER BY account_id, account_seq, committed_at
+"""
+
+
+async def write(connection: Connection, heard: Sequence[Heard], origins: Mapping[tuple[str, str], Origin]) -> None:
+    """Journal facts with where they came from."""
+    envelopes = [one.fact.envelope for one in heard]
+    came = [origins.get(envelope.identity, Origin()) for envelope in envelopes]
+    await connection.execute(
+        WRITE,
+        {name: column(envelopes, name) for name in Envelope.model_fields if name not in {"schema_version", "key_id"}}
+        | {
+            "source": [envelope.source.value for envelope in envelopes],
+            "schema_version": bigints(column(envelopes, "schema_version")),
+            "account_ids": column(heard, "account_id"),
+            "account_seqs": bigints(column(heard, "account_seq")),
+            "slices": [one.fact.body.model_dump_json() if one.fact.body else None for one in heard],
+            "outcomes": [one.outcome.value for one in heard],
+            "reasons": column(heard, "reason"),
+            "caused": ["\n".join(said.event_id for said in one.said) for one in heard],
+            "topics": column(came, "topic"),
+            "partitions": bigints(column(came, "partition")),
+            "offsets": bigints(column(came, "offset")),
+        },
+    )
+
+
+async def read(database: Database) -> AsyncIterator[Fact]:
+    """Every fact that the books have heard, each account's in its own order: what a replay folds."""
+    async with (
+        database.connection() as connection,
+        connection.transaction(),
+        connection.cursor("journal") as cursor,
+    ):
+        cursor.itersize = READ_AT_ONCE
+        await cursor.execute(READ)
+        async for row in cursor:
+            yield _fact(row)
+
+
+def _fact(row: Mapping[str, Any]) -> Fact:
+    told = {name: value for name, value in row.items() if name != "slice"}
+    body = SubscriptionSeen.model_validate_json(row["slice"]) if row["slice"] else None
+    return Fact(envelope=Envelope.model_validate(told), body=body)

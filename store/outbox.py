@@ -1,0 +1,188 @@
+"""What we have still to say: written in the transaction that decided it, sent by the relay afterwards.
+
+Rows of one account are written under its lock, so their ids rise in commit order.  The relay looks for rows that are
+not sent, never for ids beyond a cursor: an id may commit after a larger one.
+"""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+
+from models.books import Said
+from store.postgres import Connection, Cursor, Database, bigints, column, one_transaction
+
+TURN: Final = 0x72656C61  # "rela": the advisory lock under which one relay at a time sends.
+SPEC_VERSION: Final = "1.0"
+EVENT_SOURCE: Final = "/billstream/books"
+
+SEQUENCES: Final[LiteralString] = """
+    SELECT account_id, topic, last_sequence
+    FROM outbox_sequences
+    WHERE account_id = ANY(%(named)b::text[])
+       OR account_id IN (SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[]))
+"""
+
+SAVE_SEQUENCES: Final[LiteralString] = """
+    INSERT INTO outbox_sequences (account_id, topic, last_sequence)
+    SELECT * FROM unnest(%(account_ids)b::text[], %(topics)b::text[], %(lasts)b::bigint[])
+    ON CONFLICT (account_id, topic) DO UPDATE SET last_sequence = excluded.last_sequence
+"""
+
+WRITE: Final[LiteralString] = """
+    INSERT INTO outbox (written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject,
+                        occurred_at, data)
+    SELECT clock_timestamp(), topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at, data
+    FROM unnest(%(topics)b::text[], %(keys)b::text[], %(account_ids)b::text[], %(account_seqs)b::bigint[],
+                %(sequences)b::bigint[], %(event_ids)b::text[], %(types)b::text[], %(subjects)b::text[],
+                %(as_ofs)b::timestamptz[], %(datas)b::text[])
+        WITH ORDINALITY AS said (topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at,
+                                 data, place)
+    ORDER BY place
+"""
+
+UNSENT: Final[LiteralString] = """
+    SELECT outbox_id, written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at,
+           data
+    FROM outbox
+    WHERE sent_at IS NULL
+    ORDER BY outbox_id
+    LIMIT %(batch_max)s
+"""
+
+TAKE_TURN: Final[LiteralString] = "SELECT pg_try_advisory_xact_lock(%(turn)s) AS taken"
+
+MARK: Final[LiteralString] = """
+    UPDATE outbox SET sent_at = clock_timestamp()
+    FROM unnest(%(ids)b::bigint[], %(written_ats)b::timestamptz[]) AS sent (outbox_id, written_at)
+    WHERE outbox.outbox_id = sent.outbox_id AND outbox.written_at = sent.written_at
+"""
+
+OLDEST: Final[LiteralString] = """
+    SELECT coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8 AS age_seconds
+    FROM outbox WHERE sent_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One message to send: a CloudEvent in Kafka's binary mode."""
+
+    id: int
+    topic: str
+    key: str
+    headers: list[tuple[str, bytes]]
+    value: bytes
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Rows that are ours to send until the block ends."""
+
+    rows: tuple[OutboxRow, ...]
+
+
+async def load_sequences(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:
+    """Ask for the last sequence of each topic of these accounts and customers; their rows are locked already."""
+    return await connection.execute(SEQUENCES, {"customer_ids": sorted(customer_ids), "named": sorted(named)})
+
+
+async def read_sequences(loaded: Cursor) -> dict[tuple[str, str], int]:
+    """The last sequences, by topic and account."""
+    return {(row["topic"], row["account_id"]): row["last_sequence"] for row in await loaded.fetchall()}
+
+
+async def write(connection: Connection, said: Sequence[Said]) -> None:
+    """Put down what is to be said, in order, and advance the sequences."""
+    if not said:
+        return
+    lasts = {(one.event.account_id, one.event.topic.name): one.sequence for one in said if one.sequence is not None}
+    await connection.execute(
+        SAVE_SEQUENCES,
+        {
+            "account_ids": [account_id for account_id, _ in lasts],
+            "topics": [topic for _, topic in lasts],
+            "lasts": bigints(lasts.values()),
+        },
+    )
+    await connection.execute(
+        WRITE,
+        {
+            "topics": column(said, "event.topic.name"),
+            "keys": column(said, "event.key"),
+            "account_ids": column(said, "event.account_id"),
+            "account_seqs": bigints(column(said, "account_seq")),
+            "sequences": bigints(column(said, "sequence")),
+            "event_ids": column(said, "event_id"),
+            "types": column(said, "event.type"),
+            "subjects": column(said, "event.subject"),
+            "as_ofs": column(said, "event.as_of"),
+            "datas": [one.event.model_dump_json() for one in said],
+        },
+    )
+
+
+class Outbox:
+    """The relay's view: what is not sent yet, one relay at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def claim(self, batch_max: int) -> AsyncIterator[Claim]:
+        """The oldest unsent rows, in order, ours until the block ends; none while another relay has the turn.
+
+        Leaving the block marks them sent and commits; leaving it by an exception marks nothing.  The turn is held by
+        the transaction, so a relay that dies gives it up, and two relays never send at once.
+        """
+        async with one_transaction(self._database) as connection:
+            turn = await connection.execute(TAKE_TURN, {"turn": TURN})
+            mine = (await turn.fetchall())[0]["taken"]
+            rows = await _unsent(connection, batch_max) if mine else ()
+            yield Claim(rows)
+            if rows:
+                await connection.execute(
+                    MARK, {"ids": bigints(row.id for row in rows), "written_ats": column(rows, "written_at")}
+                )
+
+    async def oldest_unsent_age_seconds(self) -> float:
+        """How long the oldest unsent row has waited; 0.0 when all is said."""
+        async with self._database.connection() as connection:
+            found = await connection.execute(OLDEST)
+            row = await found.fetchone()
+        return float(row["age_seconds"]) if row else 0.0
+
+
+async def _unsent(connection: Connection, batch_max: int) -> tuple[OutboxRow, ...]:
+    found = await connection.execute(UNSENT, {"batch_max": batch_max})
+    return tuple(
+        OutboxRow(
+            id=row["outbox_id"],
+            topic=row["topic"],
+            key=row["key"],
+            headers=_headers(row),
+            value=row["data"].encode(),
+            written_at=row["written_at"],
+        )
+        for row in await found.fetchall()
+    )
+
+
+def _headers(row: dict[str, object]) -> list[tuple[str, bytes]]:
+    """CloudEvents' attributes, and our own two numbers where the event has them."""
+    occurred_at = row["occurred_at"]
+    assert isinstance(occurred_at, datetime), "the column is a timestamp"
+    headers = {
+        "ce_specversion": SPEC_VERSION,
+        "ce_id": row["event_id"],
+        "ce_type": row["type"],
+        "ce_source": EVENT_SOURCE,
+        "ce_subject": row["subject"],
+        "ce_time": occurred_at.isoformat().replace("+00:00", "Z"),
+        "content-type": "application/json",
+        "account_seq": row["account_seq"],
+        "sequence": row["sequence"],
+    }
+    return [(name, str(value).encode()) for name, value in headers.items() if value is not None]

@@ -1,0 +1,134 @@
+"""How far each partition is in the books.
+
+The position is read and moved in the transaction that holds the effects, so it is the truth, and Kafka's committed
+offset an echo of it.  It fences a worker that lost its partition without noticing: what such a worker still brings lies
+below the position and is in the inbox already.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, LiteralString
+
+from runtime.failures import Stop
+from store.postgres import Connection, Cursor, Database, bigints
+
+TopicPartition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A partition's log as Kafka has it: the first offset that is there, and the one after the last."""
+
+    beginning: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The offsets of a batch in one partition: its first, and the one after its last."""
+
+    first: int
+    next: int
+
+
+class GapFound(Exception):
+    """The first offset of a batch lies beyond the position: what lies between is lost, skipped, or nothing."""
+
+    def __init__(self, where: TopicPartition, expected: int, first: int) -> None:
+        super().__init__(f"{where[0]}/{where[1]}: expected offset {expected}, got {first}")
+        self.where = where
+        self.expected = expected
+        self.first = first
+
+
+LOCK: Final[LiteralString] = """
+    SELECT topic, partition, next_offset
+    FROM consumer_positions
+    WHERE consumer_group = %(group)s
+      AND (topic, partition) IN (SELECT * FROM unnest(%(topics)b::text[], %(partitions)b::bigint[]))
+    ORDER BY topic, partition
+    FOR UPDATE
+"""
+
+MOVE: Final[LiteralString] = """
+    UPDATE consumer_positions AS position
+    SET next_offset = moved.next_offset
+    FROM unnest(%(topics)b::text[], %(partitions)b::bigint[], %(offsets)b::bigint[])
+        AS moved (topic, partition, next_offset)
+    WHERE consumer_group = %(group)s
+      AND position.topic = moved.topic
+      AND position.partition = moved.partition
+      AND position.next_offset < moved.next_offset
+"""
+
+SEED: Final[LiteralString] = """
+    INSERT INTO consumer_positions (consumer_group, topic, partition, next_offset)
+    SELECT %(group)s, * FROM unnest(%(topics)b::text[], %(partitions)b::bigint[], %(offsets)b::bigint[])
+    ON CONFLICT DO NOTHING
+"""
+
+READ: Final[LiteralString] = """
+    SELECT topic, partition, next_offset
+    FROM consumer_positions
+    WHERE consumer_group = %(group)s
+      AND (topic, partition) IN (SELECT * FROM unnest(%(topics)b::text[], %(partitions)b::bigint[]))
+"""
+
+
+async def assigned(
+    database: Database, group: str, bounds: Mapping[TopicPartition, Bounds]
+) -> dict[TopicPartition, int]:
+    """Where to read on in each partition; one that is new to us starts at the beginning of its log.
+
+    Raises Stop when a position lies beyond its log's end: the topic was made anew under its old name, and its first
+    facts would be taken for old ones and dropped.
+    """
+    async with database.connection() as connection:
+        await connection.execute(SEED, _arrays(group, {where: bound.beginning for where, bound in bounds.items()}))
+        found = await connection.execute(READ, _arrays(group, dict.fromkeys(bounds, 0)))
+        positions = await _by_partition(found)
+    for (topic, partition), position in positions.items():
+        end = bounds[topic, partition].end
+        if position > end:
+            raise Stop(
+                f"{topic}/{partition} ends at offset {end}, and offset {position} comes next: the topic was recreated."
+                f" Nothing was dropped.  Delete this group's rows of consumer_positions to read the new topic from its"
+                f" beginning"
+            )
+    return positions
+
+
+async def lock(connection: Connection, group: str, spans: Mapping[TopicPartition, Span]) -> Cursor:
+    """Take the turn on the partitions of a batch, in one order for everybody."""
+    return await connection.execute(LOCK, _arrays(group, {where: span.first for where, span in spans.items()}))
+
+
+async def check(
+    locked: Cursor, spans: Mapping[TopicPartition, Span], holes: frozenset[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """The positions that were locked; GapFound when a batch starts beyond one and nobody said that it is a hole."""
+    positions = await _by_partition(locked)
+    for where, span in spans.items():
+        if where not in positions:
+            raise Stop(f"{where[0]}/{where[1]} has no position: it was never assigned to this group's workers")
+        if span.first > positions[where] and where not in holes:
+            raise GapFound(where, positions[where], span.first)
+    return positions
+
+
+async def move(connection: Connection, group: str, spans: Mapping[TopicPartition, Span]) -> None:
+    """Remember that a batch is in; never backwards."""
+    await connection.execute(MOVE, _arrays(group, {where: span.next for where, span in spans.items()}))
+
+
+async def _by_partition(cursor: Cursor) -> dict[TopicPartition, int]:
+    return {(row["topic"], row["partition"]): row["next_offset"] for row in await cursor.fetchall()}
+
+
+def _arrays(group: str, offsets: Mapping[TopicPartition, int]) -> dict[str, object]:
+    return {
+        "group": group,
+        "topics": [topic for topic, _ in offsets],
+        "partitions": bigints(partition for _, partition in offsets),
+        "offsets": bigints(offsets.values()),
+    }

@@ -1,0 +1,131 @@
+"""Connections to PostgreSQL, the one transaction shape, and which of its errors mean that the world is away.
+
+Connections are autocommit and BEGIN and COMMIT are statements, so that a whole transaction rides in one pipeline with
+two waits on the server (docs/decisions).  A broken connection is thrown away and the next use makes a new one at once:
+a pool that backs off would sleep through the return of the database.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from operator import attrgetter
+from typing import Any, Final, Self, TypeAlias
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.numeric import Int8
+
+from runtime.failures import Transient
+
+Connection: TypeAlias = AsyncConnection[DictRow]
+Cursor: TypeAlias = AsyncCursor[DictRow]
+
+CONNECT_SECONDS_MAX: Final = 3
+STATEMENT_SECONDS_MAX: Final = 15
+
+TRANSIENT_CLASSES: Final = ("08", "40", "53", "55", "57")
+"""SQLSTATE classes that say "again, later": connection, rollback, resources, object state, operator intervention."""
+
+CANCELED_STATEMENT: Final = "57014"
+"""A statement that ran too long: transient for a batch, poison for a fact that is alone."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same statements may well succeed later, with nothing changed by us."""
+    if isinstance(error, (Transient, TimeoutError, ConnectionError)):
+        return True
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:  # The connection broke, or never came to be.
+        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    return error.sqlstate.startswith(TRANSIENT_CLASSES)
+
+
+def was_canceled(error: BaseException) -> bool:
+    """Whether the server gave up on a statement because of its time limit."""
+    return isinstance(error, psycopg.Error) and error.sqlstate == CANCELED_STATEMENT
+
+
+class Database:
+    """A database, and the idle connections to it that are still good."""
+
+    def __init__(self, url: str, *, application_name: str, statement_seconds_max: int = STATEMENT_SECONDS_MAX) -> None:
+        self._url = url
+        self._application_name = application_name
+        self._options = " ".join(f"-c {name}={value}" for name, value in _session(statement_seconds_max).items())
+        self._idle: list[Connection] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        while self._idle:
+            await self._idle.pop().close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for one use at a time; kept when it is idle afterwards, thrown away when anything went wrong."""
+        connection = self._idle.pop() if self._idle else await self._connect()
+        try:
+            yield connection
+        except BaseException:
+            await connection.close()
+            raise
+        self._idle.append(connection)
+
+    async def ping(self) -> None:
+        """Ask the server something; raises what asking raises when it is not there."""
+        async with self.connection() as connection:
+            await connection.execute("SELECT 1")
+
+    async def _connect(self) -> Connection:
+        return await AsyncConnection.connect(
+            self._url,
+            autocommit=True,
+            prepare_threshold=0,
+            row_factory=dict_row,
+            application_name=self._application_name,
+            connect_timeout=CONNECT_SECONDS_MAX,
+            options=self._options,
+        )
+
+
+def _session(statement_seconds_max: int) -> dict[str, str]:
+    limit = f"{statement_seconds_max}s"
+    return {"TimeZone": "UTC", "statement_timeout": limit, "lock_timeout": limit}
+
+
+class CommitRefused(Transient):
+    """The server answered COMMIT with something else: nothing of the transaction is in."""
+
+
+@asynccontextmanager
+async def one_transaction(database: Database) -> AsyncIterator[Connection]:
+    """BEGIN ... COMMIT on a connection in pipeline mode; any exception leaves nothing behind.
+
+    An aborted transaction answers COMMIT with ROLLBACK, and no error: whoever swallowed the first error would lose
+    facts, so only the server's own word counts.  Raises CommitRefused when it says anything else.
+    """
+    async with database.connection() as connection:
+        async with connection.pipeline():
+            await connection.execute("BEGIN")
+            yield connection
+            ended = await connection.execute("COMMIT")
+        if ended.statusmessage != "COMMIT":
+            raise CommitRefused(f"COMMIT was answered with {ended.statusmessage}")
+
+
+def column(rows: Iterable[object], name: str) -> list[Any]:
+    """One attribute of every row, as PostgreSQL takes it in an array; dots reach into the row."""
+    get = attrgetter(name)
+    return [get(row) for row in rows]
+
+
+def bigints(values: Iterable[int | None]) -> list[Int8 | None]:
+    """Integers as bigint[] whatever their values: else psycopg picks, and prepares, a type by their size."""
+    return [None if value is None else Int8(value) for value in values]
+
+
+async def rows(cursor: Cursor) -> Sequence[DictRow]:
+    """All rows of an answer."""
+    return await cursor.fetchall()

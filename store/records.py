@@ -1,0 +1,133 @@
+"""What comes out of a topic, before and after it is read.
+
+A *record* is Kafka's: bytes.  An *arrival* is ours: a fact, or the reason why there is none, with the bytes that Stripe
+signed, should it have to be parked.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from models import stripe_events
+from models.base import Envelope, Source
+from models.stripe_events import Fact, Unreadable
+from runtime.failures import Transient
+from runtime.keys import Keyring, SealBroken, UnknownKey
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message of a topic, as Kafka gave it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a fact came from; all None for one that no topic brought."""
+
+    topic: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A fact on its way into the books.  `fact` is None when it cannot be read, and `trouble` says why."""
+
+    envelope: Envelope
+    fact: Fact | None
+    origin: Origin
+    body: bytes  # As signed; still sealed by the edge when `opened` is False.
+    opened: bool
+    trouble: str | None = None
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What the inbox knows it by."""
+        return self.envelope.identity
+
+    @property
+    def digest(self) -> bytes:
+        """What a second copy is compared by: what we read, and of what cannot be read, everything."""
+        return self.fact.digest() if self.fact else hashlib.sha256(self.body).digest()
+
+
+class Reader:
+    """Opens what the edge sealed and reads it.  Bodies of types that nobody listens to stay shut."""
+
+    def __init__(self, edge_keys: Keyring) -> None:
+        self._edge_keys = edge_keys
+
+    def read(self, record: Record) -> Arrival:
+        """Read one record; what cannot be read comes back as trouble.
+
+        Raises Transient while the key that sealed it is not here: keys travel apart from facts, and may be late.
+        """
+        origin = Origin(record.topic, record.partition, record.offset)
+        try:
+            envelope = Envelope.from_headers(record.headers)
+        except (ValidationError, ValueError):
+            trouble = "unreadable envelope: the headers do not hold one"
+            return Arrival(_stand_in(record), None, origin, record.value, opened=False, trouble=trouble)
+        if not stripe_events.concerns_subscription(envelope.type):
+            return Arrival(envelope, Fact(envelope=envelope), origin, record.value, opened=envelope.key_id is None)
+        return self._open(envelope, origin, record.value)
+
+    def body(self, arrival: Arrival) -> tuple[bytes, bool]:
+        """The bytes as signed, if the edge's key is still here, and whether it was."""
+        if arrival.opened or arrival.envelope.key_id is None:
+            return arrival.body, True
+        try:
+            return self._unseal(arrival.envelope, arrival.body), True
+        except (SealBroken, UnknownKey):
+            return arrival.body, False
+
+    def again(self, envelope: Envelope, origin: Origin, body: bytes, *, opened: bool) -> Arrival:
+        """Read a fact anew that was parked, with the code of today."""
+        if not opened:
+            return self._open(envelope, origin, body)
+        return _read(envelope, origin, body)
+
+    def _open(self, envelope: Envelope, origin: Origin, value: bytes) -> Arrival:
+        if envelope.key_id is None:
+            return _read(envelope, origin, value)
+        try:
+            return _read(envelope, origin, self._unseal(envelope, value))
+        except UnknownKey as unknown:
+            raise Transient(f"the keyring lacks key {unknown}, which sealed {envelope.id}") from None
+        except SealBroken:
+            trouble = "broken seal: not the bytes that the edge sealed for this fact"
+            return Arrival(envelope, None, origin, value, opened=False, trouble=trouble)
+
+    def _unseal(self, envelope: Envelope, value: bytes) -> bytes:
+        return self._edge_keys.decrypt(envelope.key_id or "", value, envelope.id.encode())
+
+
+def _read(envelope: Envelope, origin: Origin, body: bytes) -> Arrival:
+    try:
+        return Arrival(envelope, stripe_events.read(envelope, body), origin, body, opened=True)
+    except Unreadable as why:
+        return Arrival(envelope, None, origin, body, opened=True, trouble=f"unreadable body: {why}")
+
+
+def _stand_in(record: Record) -> Envelope:
+    """An envelope for what has none: known by its place in the topic, and nobody's."""
+    at = datetime.fromtimestamp(max(record.timestamp_ms, 0) / 1000, UTC)
+    return Envelope(
+        source=Source.TOPIC,
+        id=f"{record.topic}/{record.partition}/{record.offset}",
+        type="unreadable",
+        occurred_at=at,
+        received_at=at,
+        livemode=False,
+    )

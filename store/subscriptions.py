@@ -1,0 +1,154 @@
+"""Subscriptions: the newest part of each line in, the changed versions and the present out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, LiteralString
+
+from models.subscriptions import Line, State, Version
+from store.postgres import Connection, Cursor, bigints, column
+
+Floor = tuple[bool, datetime]
+
+THE_LAST_ONE_ONLY: Final[Floor] = (True, datetime(9999, 12, 31, tzinfo=UTC))
+"""A floor above every version: the line is then loaded as its present alone."""
+
+LOAD: Final[LiteralString] = """
+    SELECT version.*
+    FROM unnest(%(subscription_ids)b::text[], %(ended)b::boolean[], %(occurred_ats)b::timestamptz[])
+        AS floor (subscription_id, ended, occurred_at)
+    CROSS JOIN LATERAL (
+        SELECT * FROM subscription_versions AS v
+        WHERE v.subscription_id = floor.subscription_id
+          AND (v.ended, v.occurred_at) >= (floor.ended, floor.occurred_at)
+        UNION ALL
+        (SELECT * FROM subscription_versions AS v
+         WHERE v.subscription_id = floor.subscription_id
+           AND (v.ended, v.occurred_at) < (floor.ended, floor.occurred_at)
+         ORDER BY v.ended DESC, v.occurred_at DESC, v.ordinal DESC
+         LIMIT 1)
+    ) AS version
+    ORDER BY version.subscription_id, version.ended, version.occurred_at, version.ordinal
+"""
+
+OF_CUSTOMERS: Final[LiteralString] = """
+    SELECT subscription_id FROM subscriptions WHERE customer_id = ANY(%(customer_ids)b::text[]) ORDER BY 1
+"""
+
+SAVE_VERSIONS: Final[LiteralString] = """
+    INSERT INTO subscription_versions (
+        subscription_id, fact_id, ended, occurred_at, ordinal, rank, before, customer_id, status, plan,
+        price_lookup_key, billing_interval, quantity, current_period_start, current_period_end, trial_end, cancel_at,
+        cancel_at_period_end, canceled_at, collection_paused, livemode)
+    SELECT * FROM unnest(
+        %(subscription_ids)b::text[], %(fact_ids)b::text[], %(ended)b::boolean[], %(occurred_ats)b::timestamptz[],
+        %(ordinals)b::bigint[], %(ranks)b::bigint[], %(befores)b::text[], %(customer_id)b::text[], %(status)b::text[],
+        %(plan)b::text[], %(price_lookup_key)b::text[], %(billing_interval)b::text[], %(quantity)b::bigint[],
+        %(current_period_start)b::timestamptz[], %(current_period_end)b::timestamptz[], %(trial_end)b::timestamptz[],
+        %(cancel_at)b::timestamptz[], %(cancel_at_period_end)b::boolean[], %(canceled_at)b::timestamptz[],
+        %(collection_paused)b::boolean[], %(livemode)b::boolean[])
+    ON CONFLICT (subscription_id, fact_id) DO UPDATE SET ordinal = excluded.ordinal
+"""
+
+SAVE_PRESENT: Final[LiteralString] = """
+    INSERT INTO subscriptions (
+        subscription_id, fact_id, occurred_at, customer_id, status, plan, price_lookup_key, billing_interval, quantity,
+        current_period_start, current_period_end, trial_end, cancel_at, cancel_at_period_end, canceled_at,
+        collection_paused, livemode)
+    SELECT * FROM unnest(
+        %(subscription_ids)b::text[], %(fact_ids)b::text[], %(occurred_ats)b::timestamptz[], %(customer_id)b::text[],
+        %(status)b::text[], %(plan)b::text[], %(price_lookup_key)b::text[], %(billing_interval)b::text[],
+        %(quantity)b::bigint[], %(current_period_start)b::timestamptz[], %(current_period_end)b::timestamptz[],
+        %(trial_end)b::timestamptz[], %(cancel_at)b::timestamptz[], %(cancel_at_period_end)b::boolean[],
+        %(canceled_at)b::timestamptz[], %(collection_paused)b::boolean[], %(livemode)b::boolean[])
+    ON CONFLICT (subscription_id) DO UPDATE SET
+        fact_id = excluded.fact_id, occurred_at = excluded.occurred_at, customer_id = excluded.customer_id,
+        status = excluded.status, plan = excluded.plan, price_lookup_key = excluded.price_lookup_key,
+        billing_interval = excluded.billing_interval, quantity = excluded.quantity,
+        current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
+        trial_end = excluded.trial_end, cancel_at = excluded.cancel_at,
+        cancel_at_period_end = excluded.cancel_at_period_end, canceled_at = excluded.canceled_at,
+        collection_paused = excluded.collection_paused, livemode = excluded.livemode
+"""
+
+
+async def load(connection: Connection, floors: Mapping[str, Floor]) -> Cursor:
+    """Ask for each line from its floor on, and for the one version before it."""
+    return await connection.execute(
+        LOAD,
+        {
+            "subscription_ids": [*floors],
+            "ended": [ended for ended, _ in floors.values()],
+            "occurred_ats": [occurred_at for _, occurred_at in floors.values()],
+        },
+    )
+
+
+async def read(loaded: Cursor) -> dict[str, Line]:
+    """The lines that were asked for, by subscription; one that is new has none."""
+    lines: dict[str, list[Version]] = {}
+    for row in await loaded.fetchall():
+        lines.setdefault(row["subscription_id"], []).append(_version(row))
+    return {subscription_id: tuple(versions) for subscription_id, versions in lines.items()}
+
+
+async def of_customers(connection: Connection, customer_ids: Sequence[str]) -> list[str]:
+    """The subscriptions of these customers."""
+    found = await connection.execute(OF_CUSTOMERS, {"customer_ids": list(customer_ids)})
+    return [row["subscription_id"] for row in await found.fetchall()]
+
+
+async def save(connection: Connection, before: Mapping[str, Line], after: Mapping[str, Line]) -> None:
+    """Write the versions that are new or have moved, and each present that changed."""
+    versions = [(line_id, version) for line_id, line in after.items() for version in _moved(before, line_id, line)]
+    presents = [(line_id, line[-1]) for line_id, line in after.items() if line and _is_new(before, line_id, line)]
+    if versions:
+        await connection.execute(SAVE_VERSIONS, _version_columns(versions))
+    if presents:
+        await connection.execute(SAVE_PRESENT, _present_columns(presents))
+
+
+def _moved(before: Mapping[str, Line], line_id: str, line: Line) -> list[Version]:
+    known = {version.fact_id: version.ordinal for version in before.get(line_id, ())}
+    return [version for version in line if known.get(version.fact_id) != version.ordinal]
+
+
+def _is_new(before: Mapping[str, Line], line_id: str, line: Line) -> bool:
+    known = before.get(line_id, ())
+    return not known or known[-1].fact_id != line[-1].fact_id
+
+
+def _version(row: Mapping[str, Any]) -> Version:
+    return Version(
+        fact_id=row["fact_id"],
+        occurred_at=row["occurred_at"],
+        rank=row["rank"],
+        state=State.model_validate({name: row[name] for name in State.model_fields}),
+        before=State.model_validate_json(row["before"]) if row["before"] else None,
+        ordinal=row["ordinal"],
+    )
+
+
+def _present_columns(rows: Sequence[tuple[str, Version]]) -> dict[str, Any]:
+    versions = [version for _, version in rows]
+    states = {name: column(versions, f"state.{name}") for name in State.model_fields}
+    return states | {
+        "quantity": bigints(states["quantity"]),
+        "status": [status.value for status in states["status"]],
+        "subscription_ids": [subscription_id for subscription_id, _ in rows],
+        "fact_ids": column(versions, "fact_id"),
+        "occurred_ats": column(versions, "occurred_at"),
+    }
+
+
+def _version_columns(rows: Sequence[tuple[str, Version]]) -> dict[str, Any]:
+    versions = [version for _, version in rows]
+    return _present_columns(rows) | {
+        "ended": column(versions, "ended"),
+        "ordinals": bigints(column(versions, "ordinal")),
+        "ranks": bigints(column(versions, "rank")),
+        "befores": _befores(versions),
+    }
+
+
+def _befores(versions: Iterable[Version]) -> list[str | None]:
+    return [version.before.model_dump_json() if version.before else None for version in versions]
