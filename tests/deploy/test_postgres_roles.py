@@ -11,6 +11,7 @@ from psycopg import errors, sql
 
 from ops.local import postgres_programs
 from ops.local.postgres import LocalPostgres, Role
+from store import migrate
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 OURS: Final = (Role.OWNER, Role.APP, Role.READER)
@@ -78,7 +79,7 @@ def test_a_role_comes_in_with_the_password_of_its_secret(connect: Connect, role:
 
 def test_only_the_owner_makes_schemas(connect: Connect) -> None:
     with connect("billing_owner") as owner:
-        owner.execute("CREATE SCHEMA reports")
+        owner.execute("CREATE SCHEMA elsewhere")
     for role in (Role.APP, Role.READER):
         with connect(role) as other, pytest.raises((errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)):
             other.execute("CREATE SCHEMA mine")
@@ -90,6 +91,18 @@ def test_a_reader_writes_nothing_even_where_a_grant_is_too_wide(connect: Connect
         owner.execute("GRANT ALL ON public.too_open TO billing_reader")
     with connect("billing_reader") as reader, pytest.raises(errors.ReadOnlySqlTransaction):
         reader.execute("INSERT INTO public.too_open VALUES (1)")
+
+
+def test_migrations_stand_on_these_roles_and_show_a_reader_the_reports_alone(
+    cluster: LocalPostgres, connect: Connect, secrets: Path
+) -> None:
+    password = (secrets / "billing_owner_password").read_text()
+    assert migrate.apply(f"postgresql://billing_owner:{password}@127.0.0.1:{cluster.port}/billing")
+
+    with connect("billing_reader") as reader:
+        assert reader.execute("SELECT count(*) FROM reports.facts").fetchone() == (0,)
+        with pytest.raises(errors.InsufficientPrivilege):
+            reader.execute("SELECT count(*) FROM journal")
 
 
 def test_no_role_of_ours_can_make_itself_more_than_it_is(cluster: LocalPostgres) -> None:
