@@ -2,8 +2,9 @@
 
 Lenient to the last: whatever Stripe signed is accepted when it has an id and a type.  A field that is missing, odd or
 too long is left off the envelope; whoever reads the body later may park it, but it is not lost at the door.  So this
-reads JSON as Python does: the last of duplicate keys counts, NaN is let through, and a number of 5,000 digits is nobody's
-business here.  Refused is only what no reader could make sense of: not UTF-8, not an object, nested beyond Python's stack.
+reads JSON as Python does: the last of duplicate keys counts, NaN is let through, and a number of 5,000 digits is
+nobody's business here.  Refused is only what no reader could make sense of: not UTF-8, not an object, nested beyond
+Python's stack.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Stripe's door: `python -m ingress.webhook`.  POST /webhooks/stripe, 2xx when Kafka has it, and no database behind it.
 
 `/livez` and `/readyz` are on the door itself, for whoever balances load.  Several processes share the port
-(SO_REUSEPORT), so `/metrics` there would be those of any of them, and public: it is on the door only when that listens on
-loopback and METRICS_PORT names no port of this process's own.
+(SO_REUSEPORT), so `/metrics` there would be those of any of them, and public: it is on the door only when that listens
+on loopback and METRICS_PORT names no port of this process's own.
 """
 
 import asyncio
