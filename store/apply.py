@@ -307,7 +307,8 @@ async def _save(connection: Connection, before: Books, turn: _Turn, batch: Batch
         await customers.save_accounts(connection, unmoved | advanced, after.merged_into)
     await subscription_rows.save(connection, before.lines, after.lines)
     if applied.heard:
-        await journal.write(connection, applied.heard, {arrival.identity: arrival.origin for arrival in batch.arrivals})
+        origins = {arrival.identity: arrival.origin for arrival in reversed(batch.arrivals)}  # The first copy counts.
+        await journal.write(connection, applied.heard, origins)
     await parked.write(connection, batch.group, applied.parked, turn.tools.store_keys)
     await outbox.write(connection, turn.said)
     if batch.spans:
