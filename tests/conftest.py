@@ -6,7 +6,10 @@ A test that kills a server brings up its own (`stack_factory`, or a LocalKafka i
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,6 +19,7 @@ from psycopg import sql
 from ops.local import ports, providers
 from ops.local.postgres import Role
 from ops.local.providers import KafkaServer, PostgresServer
+from ops.local.stack import Stack
 
 TEMPLATE = "billing_template"
 _numbers = itertools.count(1)
@@ -89,6 +93,21 @@ async def topic(kafka: KafkaServer) -> AsyncIterator[Callable[..., Awaitable[str
     if made:
         await admin.delete_topics(made)
     await admin.close()
+
+
+@pytest.fixture
+async def stack_factory(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Stack]]]:
+    """Whole stacks of this test's own, to be broken at will: `stack = await stack_factory(names=["ingress"])`.
+
+    Takes what `Stack` takes but the home.  The servers are the test's own too, unless their addresses were given.
+    """
+    async with AsyncExitStack() as stacks:
+
+        async def make(**options: Any) -> Stack:
+            home = tmp_path / f"stack-{next(_numbers)}"
+            return await stacks.enter_async_context(Stack(home, durable=False, **options))
+
+        yield make
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ import psutil
 from ops.local import surroundings
 from ops.local.command import Account, as_other
 from ops.local.errors import CannotStart
-from ops.local.waiting import until
+from ops.local.waiting import POLL_SECONDS, until
 
 LAST_LINES_MAX: Final = 12
 _PR_SET_PDEATHSIG: Final = 1
@@ -108,10 +108,16 @@ class Child:
         except FileNotFoundError:
             return ""
 
-    async def until(self, ready: Callable[[], bool], seconds_max: float) -> None:
+    async def until(
+        self,
+        ready: Callable[[], bool | Awaitable[bool]],
+        seconds_max: float,
+        *,
+        every_seconds: float = POLL_SECONDS,
+    ) -> None:
         """Back once *ready*; CannotStart, with the end of its log, when it dies or takes too long."""
         try:
-            await until(lambda: self._must_live() or ready(), seconds_max)
+            await until(lambda: self._must_live() or ready(), seconds_max, every_seconds=every_seconds)
         except TimeoutError:
             raise CannotStart(f"{self.name} was not ready after {seconds_max:g} s.\n{self.last_lines()}") from None
 

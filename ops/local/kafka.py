@@ -48,14 +48,15 @@ class LocalKafka:
         return self._child
 
     @property
-    def pid(self) -> int:
-        """The broker's process id."""
-        return self.child.pid
+    def pid(self) -> int | None:
+        """The broker's process id; None before its first start."""
+        return None if self._child is None else self._child.pid
 
     async def start(self) -> None:
         """Serving: the port is open and the broker answers for itself."""
         jars = await kafka_jars.fetched()
         machine = java.required()
+        self._write_settings()
         if not (self.home / "data" / "meta.properties").exists():
             await asyncio.to_thread(self._format, machine, jars)
         self._child = self._prepared(machine, jars)
@@ -107,14 +108,17 @@ class LocalKafka:
         return self.home / "server.properties"
 
     def _format(self, machine: Path, jars: Path) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
-        settings = "".join(f"{name}={value}\n" for name, value in self._settings().items())
-        self._settings_file().write_text(settings, encoding="utf-8")
         flags = [*java.flags(machine), f"-XX:SharedArchiveFile={_archive(machine)}"]
         words: list[str | Path] = ["format", "--cluster-id", _CLUSTER_ID, "--config", self._settings_file()]
         done = command.run([*_command(machine, jars, flags), "kafka.tools.StorageTool", *words])
         if not done.succeeded:
             raise CannotStart(f"Kafka could not format its storage:\n{done.said}")
+
+    def _write_settings(self) -> None:
+        """On each start: data that was kept may be served on other ports than before."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        settings = "".join(f"{name}={value}\n" for name, value in self._settings().items())
+        self._settings_file().write_text(settings, encoding="utf-8")
 
     def _settings(self) -> dict[str, str | int]:
         return _LEAN | {

@@ -4,6 +4,7 @@ Its roles are the product's: `billing_owner` migrates, `billing_app` is what pro
 reports.  They are made in single-user mode before the first start, so that no client and no open door is needed.
 """
 
+import asyncio
 import os
 import signal
 import tempfile
@@ -64,9 +65,9 @@ class LocalPostgres:
         return self._child
 
     @property
-    def pid(self) -> int:
-        """The postmaster's process id."""
-        return self.child.pid
+    def pid(self) -> int | None:
+        """The postmaster's process id; None before its first start."""
+        return None if self._child is None else self._child.pid
 
     async def start(self) -> None:
         """Serving; the cluster, its roles and its database are made the first time."""
@@ -74,7 +75,7 @@ class LocalPostgres:
         self.home.mkdir(parents=True, exist_ok=True)
         programs = self._programs()
         if not (self.data / "PG_VERSION").exists():
-            self._make_cluster(programs)
+            await asyncio.to_thread(self._make_cluster, programs)
         self._child = self._prepared(programs)
         self._child.start()
         await self._child.until(self._is_ready, START_SECONDS_MAX)

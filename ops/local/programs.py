@@ -1,0 +1,113 @@
+"""Our own processes: which there are, and what each is told."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from ops.local import ports, surroundings
+from ops.local.credentials import Credentials
+from ops.local.folders import PROJECT
+
+WEBHOOK_PATH: Final = "/webhooks/stripe"
+CATALOG: Final = PROJECT / "deploy" / "catalog.yaml"
+WORKERS_MAX: Final = 8
+_KAFKA: Final = (
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_CA_FILE",
+    "KAFKA_CERT_FILE",
+    "KAFKA_KEY_FILE",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What processes are told of the servers."""
+
+    kafka_bootstrap_servers: str
+    database_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process of ours: its module, its port, and what it may know."""
+
+    name: str
+    module: str
+    port: int
+    port_setting: str = "METRICS_PORT"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Where its `/livez`, `/readyz` and `/metrics` are."""
+        return f"http://{ports.HOST}:{self.port}"
+
+    def environment(self, servers: Servers, credentials: Credentials) -> dict[str, str]:
+        """Everything it is told.  Secrets go by its own folder: an environment is seen by others."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap_servers,
+            "SECRETS_DIR": str(credentials.hand_to(self.name, self.secrets)),
+            "PYTHONUNBUFFERED": "1",
+            self.port_setting: str(self.port),
+            **{name: value for name in _KAFKA if (value := surroundings.given(name))},
+            **self.settings,
+        }
+
+
+Maker = Callable[[Servers, Credentials], Program]
+
+
+def makers(webhook_port: int | None = None) -> dict[str, Maker]:
+    """How each process that a stack may start is told what it needs, by name."""
+    workers = {f"books-{ordinal}": books(ordinal) for ordinal in range(WORKERS_MAX)}
+    return {"ingress": ingress(webhook_port), **workers, "relay": relay}
+
+
+def ingress(webhook_port: int | None) -> Maker:
+    """Stripe's door."""
+
+    def make(_: Servers, credentials: Credentials) -> Program:
+        return Program(
+            name="ingress",
+            module="ingress.webhook",
+            port=webhook_port or ports.free_port(),
+            port_setting="INGRESS_PORT",
+            settings={"INGRESS_HOST": ports.HOST, "EDGE_KEYS_FILE": str(credentials.edge_keys_file)},
+            secrets={"stripe_webhook_secrets": credentials.webhook_secret_file.read_text(encoding="utf-8")},
+        )
+
+    return make
+
+
+def books(ordinal: int) -> Maker:
+    """One worker of the books.  The ordinal is its identity in the group: never two at once."""
+
+    def make(servers: Servers, credentials: Credentials) -> Program:
+        return Program(
+            name=f"books-{ordinal}",
+            module="streams.books",
+            port=ports.free_port(),
+            settings={
+                "WORKER_ORDINAL": str(ordinal),
+                "EDGE_KEYS_FILE": str(credentials.edge_keys_file),
+                "STORE_KEYS_FILE": str(credentials.store_keys_file),
+                "CATALOG_FILE": str(CATALOG),
+            },
+            secrets={"database_url": servers.database_url},
+        )
+
+    return make
+
+
+def relay(servers: Servers, _: Credentials) -> Program:
+    """What publishes the outbox."""
+    return Program(
+        name="relay",
+        module="streams.relay",
+        port=ports.free_port(),
+        secrets={"database_url": servers.database_url},
+    )
