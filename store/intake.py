@@ -21,6 +21,7 @@ from runtime.failures import Stop
 from runtime.logs import get_logger
 from store import positions, stops
 from store.apply import Applied, Batch, Tools, apply
+from store.months import Months
 from store.positions import Bounds, GapFound, Span, TopicPartition
 from store.postgres import is_transient, was_canceled
 from store.records import Arrival, Record
@@ -77,6 +78,7 @@ class Intake:
         self._tools = tools
         self._limits = limits
         self._judge = judge
+        self._months = Months(tools.database)
         self._roots: deque[bool] = deque(maxlen=limits.parked_window)
 
     async def open(self) -> None:
@@ -159,6 +161,7 @@ class Intake:
                 return
 
     async def _apply(self, records: Sequence[Record], holes: frozenset[TopicPartition], trouble: str | None) -> Applied:
+        await self._months.keep_ahead(clock.now().date())
         arrivals = [self._arrival(record, trouble) for record in records]
         with APPLY_SECONDS.time():
             return await apply(self._tools, Batch(self._group, arrivals, _spans(records), holes))

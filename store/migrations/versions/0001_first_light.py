@@ -245,6 +245,7 @@ DECLARE
     month date;
 BEGIN
     SET LOCAL lock_timeout = '2s';
+    PERFORM pg_advisory_xact_lock(x'6d6f6e74'::integer);  -- "mont": of two callers at once, one makes them.
     FOR month IN
         SELECT generate_series(date_trunc('month', now() AT TIME ZONE 'UTC'),
                                date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => months_ahead),
