@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,6 @@ from psycopg import errors, sql
 
 from ops.local import postgres_programs
 from ops.local.postgres import LocalPostgres, Role
-from store import migrate
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 OURS: Final = (Role.OWNER, Role.APP, Role.READER)
@@ -93,12 +93,23 @@ def test_a_reader_writes_nothing_even_where_a_grant_is_too_wide(connect: Connect
         reader.execute("INSERT INTO public.too_open VALUES (1)")
 
 
-def test_migrations_stand_on_these_roles_and_show_a_reader_the_reports_alone(
-    cluster: LocalPostgres, connect: Connect, secrets: Path
+def test_the_migrate_service_needs_its_secret_file_and_shows_a_reader_the_reports_alone(
+    cluster: LocalPostgres, connect: Connect, secrets: Path, tmp_path: Path
 ) -> None:
-    password = (secrets / "billing_owner_password").read_text()
-    assert migrate.apply(f"postgresql://billing_owner:{password}@127.0.0.1:{cluster.port}/billing")
+    url_file = tmp_path / "database_url_owner"
+    url = (secrets / "database_url_owner").read_text()
+    url_file.write_text(url.replace("@postgres:5432/", f"@127.0.0.1:{cluster.port}/"))
 
+    migrated = subprocess.run(
+        [Path(sys.executable).with_name("billing"), "migrate", "apply"],
+        env={"PATH": os.environ["PATH"], "DATABASE_URL_FILE": str(url_file)},
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert migrated.returncode == 0, migrated.stderr
     with connect("billing_reader") as reader:
         assert reader.execute("SELECT count(*) FROM reports.facts").fetchone() == (0,)
         with pytest.raises(errors.InsufficientPrivilege):
