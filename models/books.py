@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from models import customers, subscriptions
-from models.base import Decision, Envelope, Refusal
+from models import customers, stripe_events, subscriptions
+from models.base import Decision, Envelope, Note, Refusal
 from models.catalog import Catalog
 from models.customers import Customer
 from models.events import Event, SubscriptionChanged
@@ -98,7 +98,7 @@ def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
     events = (*(event for event in announced if event.subject not in known), *decided.events)
     account_id = _account(books, fact.envelope)
     account_seq = _next_account_seq(books, account_id)
-    reason = decided.refusal or decided.note
+    reason = decided.refusal or decided.note or _flag(fact.envelope)
     return Heard(
         fact=fact,
         outcome=_OUTCOMES[decided.refusal],
@@ -170,6 +170,10 @@ def _hear_subscription(books: Books, fact: Fact, catalog: Catalog) -> Decision[L
     decision = subscriptions.decide(line, new, subscription_id=subscription_id, account_id=account_id)
     books.lines[subscription_id] = decision.state
     return decision
+
+
+def _flag(heard: Envelope) -> Note | None:
+    return None if stripe_events.knows_api_version(heard.api_version) else Note.UNKNOWN_API_VERSION
 
 
 def _account(books: Books, heard: Envelope) -> str | None:

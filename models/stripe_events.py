@@ -7,6 +7,7 @@ is an error.  Before API version 2025-03-31.basil a subscription carries its per
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
@@ -17,8 +18,11 @@ from models.base import Envelope, Identifier, Model, Moment
 
 SUBSCRIPTION_TYPES: Final = "customer.subscription."
 
-KNOWN_API_VERSIONS: Final = ("2024-06-20", "2025-03-31.basil")
-"""The oldest and the youngest shape that tests hold; others are read by the same slices, and counted."""
+OLDEST_KNOWN_API_VERSION: Final = "2017-12-14"
+NEWEST_KNOWN_API_VERSION: Final = "2026-10-28.endive"
+"""What the `stripe` library that we pin speaks.  Other versions are read by the same slices, flagged, and counted."""
+
+API_VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 
 LATEST_SECOND: Final = 253_402_300_799  # The end of the year 9999: later ones do not fit a timestamp.
 
@@ -168,6 +172,14 @@ def read(envelope: Envelope, raw: bytes) -> Fact:
         return Fact(envelope=envelope, body=seen)
     except ValidationError as wrong:
         raise Unreadable(_in_words(wrong)) from None
+
+
+def knows_api_version(api_version: str | None) -> bool:
+    """Whether a version lies within those that we were built for; a fact without one was not shaped by any."""
+    if api_version is None:
+        return True
+    dated = API_VERSION.fullmatch(api_version) is not None
+    return dated and OLDEST_KNOWN_API_VERSION <= api_version <= NEWEST_KNOWN_API_VERSION
 
 
 def concerns_subscription(fact_type: str) -> bool:

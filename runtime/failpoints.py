@@ -2,6 +2,9 @@
 
 A failpoint is armed from outside, by a file of its name in the folder FAILPOINTS_DIR; settings refuse that folder in
 production.  SIGKILL leaves no time for politeness, which is the point: nothing is flushed, closed or committed.
+
+While the folder is there each process also leaves the last point that it reached in `reached.<pid>`, so that whoever
+kills it at a random moment can tell in which phase it died.
 """
 
 import os
@@ -22,12 +25,15 @@ NAMES: Final = frozenset(
     }
 )
 
+TRACE_CHARS: Final = max(len(name) for name in NAMES)  # One length for all: a write replaces the whole of the last one.
+
 
 class Failpoints:
     """The failpoints of one process.  Without a folder, reaching one costs a comparison and does nothing."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._trace: int | None = None
 
     @property
     def armed(self) -> bool:
@@ -39,8 +45,14 @@ class Failpoints:
         if self._folder is None:
             return
         assert name in NAMES, f"{name} is not a failpoint"
+        self._reached(self._folder, name)
         if self._disarm(self._folder / name, frozenset(fact_ids)):
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _reached(self, folder: Path, name: str) -> None:
+        if self._trace is None:
+            self._trace = os.open(folder / f"reached.{os.getpid()}", os.O_WRONLY | os.O_CREAT, 0o600)
+        os.pwrite(self._trace, name.ljust(TRACE_CHARS).encode(), 0)
 
     def _disarm(self, armed: Path, fact_ids: frozenset[str]) -> bool:
         """Whether the file was meant for these facts, and was ours to remove: of two processes only one dies."""
