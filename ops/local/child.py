@@ -26,6 +26,7 @@ from ops.local.waiting import POLL_SECONDS, until
 
 LAST_LINES_MAX: Final = 12
 _PR_SET_PDEATHSIG: Final = 1
+_CLOCK_MOVES_SECONDS_MAX: Final = 5.0  # The kernel counts from boot; the wall clock is set now and then.
 
 
 @dataclass(slots=True)
@@ -141,7 +142,7 @@ def is_running(pid: int, started: float | None = None) -> bool:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        return started is None or process.create_time() == started
+        return started is None or abs(process.create_time() - started) < _CLOCK_MOVES_SECONDS_MAX
     except psutil.NoSuchProcess:
         return False
 

@@ -36,6 +36,11 @@ class Home:
             raise CannotStart(f"A stack runs in {self.folder} already: see `billing status`.") from None
         self._lock = lock
 
+    @property
+    def has_data(self) -> bool:
+        """Whether a stack before left what it had."""
+        return any((self.folder / name).exists() for name in ("kafka", "postgres"))
+
     def leave(self) -> None:
         """Anybody's; the state that was kept here is gone."""
         state.path(self.folder).unlink(missing_ok=True)
@@ -57,7 +62,7 @@ class Home:
         found = state.read(self.folder)
         if found is None:
             return False
-        if found.supervisor.alive:
+        if found.supervisor.alive:  # Never so while we have the home: then it left us orphans at most.
             os.kill(found.supervisor.pid, signal.SIGTERM)
             await until(lambda: not found.supervisor.alive, STOP_SECONDS_MAX)
         # What its supervisor did not end: it was killed, and the kernel's own signal may still be on its way.

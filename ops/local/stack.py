@@ -24,6 +24,7 @@ from ops.local.postgres import Role
 from ops.local.programs import WEBHOOK_PATH, Program, Servers
 from ops.local.state import Phase, Process, State
 from ops.local.supervisor import Supervisor
+from ops.local.waiting import together
 from runtime import clock
 
 READY_SECONDS_MAX: Final = 60.0
@@ -90,10 +91,12 @@ class Stack:
     async def up(self) -> None:
         """All of it is ready.  What began is ended again when a part of it cannot start."""
         self.home.take()
+        await self.home.end()
+        kept = self.home.has_data
         try:
             await self._up()
         except BaseException:
-            await self.down()
+            await self.down(keep_data=kept)
             raise
 
     async def down(self, *, keep_data: bool = False) -> None:
@@ -128,6 +131,7 @@ class Stack:
         return State(
             phase=self._phase,
             supervisor=supervisor,
+            names=tuple(self._pids()),
             processes=self._processes(),
             addresses=self._addresses(),
             settings=self._settings_of_commands(),
@@ -137,14 +141,14 @@ class Stack:
         self._write_state()
         self.credentials.make(clock.now())
         await self._servers()
-        await asyncio.gather(self._migrate(), self._provision())
-        await asyncio.gather(*(self._told(name, self.start(name)) for name in self._names))
+        await together(self._migrate(), self._provision())
+        await together(*(self._told(name, self.start(name)) for name in self._names))
         self._phase = Phase.READY
         self._write_state()
         self._noticing = asyncio.create_task(self._notice())
 
     async def _servers(self) -> None:
-        await asyncio.gather(
+        await together(
             self._told("Kafka", self.kafka.start()),
             self._told("PostgreSQL", self.postgres.start()),
         )
@@ -177,14 +181,22 @@ class Stack:
         )
 
     def _processes(self) -> tuple[Process, ...]:
+        seen = [state.process(name, pid, self._address(name)) for name, pid in self._pids().items()]
+        return tuple(process for process in seen if process is not None)
+
+    def _pids(self) -> dict[str, int]:
         servers = {"kafka": self.kafka.pid, "postgres": self.postgres.pid}
         ours = {child.name: child.pid for child in self.supervisor.children}
-        seen = [
-            state.process(name, pid, self._programs[name].url if name in self._programs else None)
-            for name, pid in (servers | ours).items()
-            if pid is not None
-        ]
-        return tuple(process for process in seen if process is not None)
+        return {name: pid for name, pid in servers.items() if pid is not None} | ours
+
+    def _address(self, name: str) -> str:
+        if name in self._programs:
+            return self.url(name)
+        return (
+            self.kafka.bootstrap_servers
+            if name == "kafka"
+            else self.postgres.url(Role.READER).rpartition("@")[2].partition("/")[0]
+        )
 
     def _addresses(self) -> dict[str, str]:
         """What a script of somebody else's needs; the door is where it is, once it is there."""

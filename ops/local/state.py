@@ -29,7 +29,7 @@ class Process(Model):
     name: str
     pid: int
     started: float
-    url: str | None = None  # Its address, or where `/readyz` and `/metrics` are.
+    address: str | None = None  # `http://host:port` of `/readyz` and `/metrics`, else `host:port`.
 
     @property
     def alive(self) -> bool:
@@ -42,6 +42,7 @@ class State(Model):
 
     phase: Phase
     supervisor: Process
+    names: tuple[str, ...] = ()  # Of all processes that should be there; a dead one is missing below.
     processes: tuple[Process, ...] = ()
     addresses: dict[str, str] = Field(default_factory=dict)  # As `billing status --json` gives them.
     settings: dict[str, str] = Field(default_factory=dict)  # What `billing`'s commands are told, by field name.
@@ -52,10 +53,10 @@ class State(Model):
         return self.supervisor.alive
 
 
-def process(name: str, pid: int, url: str | None = None) -> Process | None:
+def process(name: str, pid: int, address: str | None = None) -> Process | None:
     """The process as it is now; None when it is gone already."""
     try:
-        return Process(name=name, pid=pid, started=psutil.Process(pid).create_time(), url=url)
+        return Process(name=name, pid=pid, started=psutil.Process(pid).create_time(), address=address)
     except psutil.NoSuchProcess:
         return None
 

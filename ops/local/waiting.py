@@ -1,8 +1,8 @@
 """Waiting for the world: a process that ends, a port that opens.  Nobody tells us, so we look."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 POLL_SECONDS: Final = 0.02
 
@@ -22,3 +22,13 @@ async def until(
 async def _now(holds: Callable[[], bool | Awaitable[bool]]) -> bool:
     answer = holds()
     return answer if isinstance(answer, bool) else await answer
+
+
+async def together(*jobs: Coroutine[Any, Any, object]) -> None:
+    """All of them done; when one fails the others are ended too before its exception comes out, alone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(job)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None

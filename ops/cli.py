@@ -1,0 +1,41 @@
+"""The `billing` command: one place for whoever runs the pipeline.
+
+Each concern has a module with its commands; here they are only put together, and imported when they are, because help
+must come at once.
+"""
+
+import typer
+
+from ops import console
+from ops.local.errors import CannotStart
+
+
+def app() -> typer.Typer:
+    """The whole command."""
+    from ops import stack_commands, topics_commands
+
+    whole = typer.Typer(
+        name="billing",
+        help="Run the billing pipeline, look into it, and put right what it could not.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+    )
+    whole.command("up")(stack_commands.up)
+    whole.command("down")(stack_commands.down)
+    whole.command("status")(stack_commands.status)
+    whole.add_typer(topics_commands.app, name="topics")
+    return whole
+
+
+def main() -> None:
+    """What the console script runs: expected trouble is one sentence and exit status 1, never a traceback."""
+    try:
+        app()()
+    except CannotStart as reason:
+        console.problem(str(reason))
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()
