@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
@@ -18,15 +18,18 @@ from runtime.settings import (
     ProcessSettings,
     RelaySettings,
 )
-
-ROOT: Final = Path(__file__).parents[2]
-TEXT: Final = (ROOT / "docker-compose.yml").read_text()
-COMPOSE: Final[dict[str, Any]] = yaml.safe_load(TEXT)
-SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
-
-ONE_SHOTS: Final = {name for name, service in SERVICES.items() if service["restart"] == "no"}
-STAYING: Final = set(SERVICES) - ONE_SHOTS
-OURS: Final = {name for name, service in SERVICES.items() if "build" in service}
+from tests.support_compose import (
+    COMPOSE,
+    ONE_SHOTS,
+    OURS,
+    ROOT,
+    SERVICES,
+    STAYING,
+    TEXT,
+    environment_of,
+    make_secrets,
+    with_defaults,
+)
 
 SETTINGS: Final[dict[str, type[ProcessSettings]]] = {
     "keys": KeysSettings,
@@ -50,11 +53,6 @@ def mounted_secrets() -> set[str]:
 
 def networks(name: str) -> set[str]:
     return set(SERVICES[name].get("networks", ()))
-
-
-def with_defaults(text: str) -> str:
-    """What compose makes of `${NAME:-default}` when nothing is set."""
-    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
 @each_service
@@ -188,9 +186,7 @@ def test_every_secret_is_a_file_that_git_does_not_see() -> None:
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "secrets"
-    subprocess.run(["sh", ROOT / "deploy/make-secrets.sh", folder], check=True, capture_output=True)
-    return folder
+    return make_secrets(tmp_path_factory.mktemp("made") / "secrets")
 
 
 def test_every_mounted_secret_is_made_and_every_made_secret_is_mounted(secrets: Path) -> None:
@@ -200,7 +196,7 @@ def test_every_mounted_secret_is_made_and_every_made_secret_is_mounted(secrets: 
 @pytest.fixture
 def environment(name: str, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The service's environment as compose would make it, with the secrets where they are here."""
-    given = {variable: with_defaults(value) for variable, value in SERVICES[name]["environment"].items()}
+    given = environment_of(name)
     for variable, value in given.items():
         monkeypatch.setenv(variable, value.replace("/run/secrets", str(secrets)))
     return given

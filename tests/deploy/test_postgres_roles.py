@@ -3,31 +3,22 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Final
 
 import psycopg
 import pytest
 import pytest_asyncio
-from psycopg import errors, sql
+from psycopg import errors
 
-from ops.local import postgres_programs
 from ops.local.postgres import LocalPostgres, Role
-
-DEPLOY: Final = Path(__file__).parents[2] / "deploy"
-OURS: Final = (Role.OWNER, Role.APP, Role.READER)
+from tests.support_compose import make_secrets
+from tests.support_roles import OURS, run_roles_sql, start_bare
 
 Connect = Callable[[str], psycopg.Connection]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bare(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalPostgres]:
-    """A cluster as the image has it before its first start ends: a superuser, and nothing of ours."""
-    cluster = LocalPostgres(tmp_path_factory.mktemp("roles") / "postgres", durable=False)
-    await cluster.start()
-    with psycopg.connect(cluster.url(Role.SUPERUSER, "postgres"), autocommit=True) as connection:
-        connection.execute("DROP DATABASE billing")
-        for role in OURS:
-            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    cluster = await start_bare(tmp_path_factory.mktemp("roles") / "postgres")
     yield cluster
     await cluster.stop()
     cluster.remove()
@@ -35,27 +26,12 @@ async def bare(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalP
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "secrets"
-    subprocess.run(["sh", DEPLOY / "make-secrets.sh", folder], check=True, capture_output=True)
-    return folder
-
-
-def make_roles(cluster: LocalPostgres, secrets: Path) -> subprocess.CompletedProcess[str]:
-    """Run deploy/postgres/roles.sql as the image's first start does."""
-    psql = str(postgres_programs.found().bindir / "psql")
-    words = ["--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(DEPLOY / "postgres/roles.sql")]
-    return subprocess.run(
-        [psql, cluster.url(Role.SUPERUSER, "postgres"), *words],
-        env={**os.environ, "SECRETS_DIR": str(secrets)},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    return make_secrets(tmp_path_factory.mktemp("made") / "secrets")
 
 
 @pytest.fixture(scope="module")
 def cluster(bare: LocalPostgres, secrets: Path) -> LocalPostgres:
-    made = make_roles(bare, secrets)
+    made = run_roles_sql(bare, secrets)
     assert made.returncode == 0, made.stderr
     return bare
 
@@ -134,7 +110,7 @@ def test_a_role_that_nobody_named_does_not_come_in(cluster: LocalPostgres) -> No
 
 
 def test_a_first_start_that_fails_writes_no_password_into_the_log(cluster: LocalPostgres, secrets: Path) -> None:
-    again = make_roles(cluster, secrets)  # The roles are there: the first statement with a password fails.
+    again = run_roles_sql(cluster, secrets)  # The roles are there: the first statement with a password fails.
 
     log = (cluster.home / "postgres.log").read_text()
     assert 'role "billing_owner" already exists' in again.stderr
