@@ -1,0 +1,63 @@
+"""Says outbox rows on Kafka: in order within an account, and done only when the broker has all of them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from aiokafka import AIOKafkaProducer
+
+from runtime.logs import get_logger
+from store.outbox import OutboxRow
+
+BATCH_BYTES_MAX: Final = 262_144
+
+log = get_logger(__name__)
+
+
+class Publisher:
+    """An idempotent producer: within it, messages of one key keep their order, retries included."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._producer: AIOKafkaProducer | None = None
+
+    async def publish(self, rows: Sequence[OutboxRow], seconds_max: float) -> None:
+        """Send rows in order; returns when the broker has all of them.
+
+        Raises TimeoutError or KafkaError otherwise; some of them may be out then, and `settle` comes next.
+        """
+        async with asyncio.timeout(seconds_max):
+            producer = await self._started()
+            sent = [
+                await producer.send(row.topic, row.value, key=row.key.encode(), headers=row.headers) for row in rows
+            ]
+            await asyncio.gather(*sent)
+
+    async def settle(self) -> None:
+        """Wait until everything on its way has arrived or failed, however long; the next `publish` starts afresh.
+
+        The producer never gives up a message, so what is on its way arrives in order, and arrives before what is sent
+        anew: a reader that drops known ids sees each account's events in order.  No transaction is held meanwhile.
+        """
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await producer.stop()
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **self._options, acks="all", enable_idempotence=True, linger_ms=0, max_batch_size=BATCH_BYTES_MAX
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.settle()
