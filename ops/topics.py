@@ -16,8 +16,10 @@ from aiokafka.errors import for_code
 
 from models.base import Model
 from models.topics import TOPICS, Topic
+from ops.local.waiting import until
 
 REPLICATION_MAX: Final = 3
+SEEN_SECONDS_MAX: Final = 30.0
 _OURS: Final = ("billing.", "stripe.")
 _SET_ON_THE_TOPIC: Final = 1  # Kafka's config source DYNAMIC_TOPIC_CONFIG.
 
@@ -93,13 +95,19 @@ class Topics:
         return plan(self._wanted.values(), await self.found(), self._replication)
 
     async def apply(self) -> tuple[Step, ...]:
-        """The plan, carried out as far as it only adds; what was planned."""
+        """The plan, carried out as far as it only adds, and seen by the brokers; what was planned."""
         found = await self.found()
         steps = plan(self._wanted.values(), found, self._replication)
         await self._create([self._wanted[name] for name in _named(steps, Kind.CREATE)])
         await self._grow([self._wanted[name] for name in _named(steps, Kind.GROW)])
         await self._configure([found[name] for name in _named(steps, Kind.CONFIGURE)])
+        if any(step.kind is not Kind.DECIDE for step in steps):
+            await until(self._is_seen, SEEN_SECONDS_MAX)
         return steps
+
+    async def _is_seen(self) -> bool:
+        """The controller answers before the brokers have heard of it."""
+        return all(step.kind is Kind.DECIDE for step in await self.plan())
 
     async def found(self) -> dict[str, Found]:
         """Every topic that is ours by its name or by the list."""

@@ -20,6 +20,7 @@ from ops.local import ports, providers
 from ops.local.postgres import Role
 from ops.local.providers import KafkaServer, PostgresServer
 from ops.local.stack import Stack
+from ops.local.waiting import until
 
 TEMPLATE = "billing_template"
 _numbers = itertools.count(1)
@@ -87,6 +88,7 @@ async def topic(kafka: KafkaServer) -> AsyncIterator[Callable[..., Awaitable[str
         unique = name or f"test-{next(_numbers)}-{ports.free_port()}"
         await admin.create_topics([NewTopic(unique, partitions, 1, topic_configs=configs)])
         made.append(unique)
+        await until(lambda: _is_seen(admin, unique), 30)
         return unique
 
     yield make
@@ -114,6 +116,12 @@ async def stack_factory(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable
 def free_port() -> Callable[[], int]:
     """Ports of this test's own: `free_port()`."""
     return ports.free_port
+
+
+async def _is_seen(admin: AIOKafkaAdminClient, topic: str) -> bool:
+    """The controller answers before the broker has heard of it, and a producer that asks too early waits long."""
+    described = {found["topic"]: found for found in await admin.describe_topics()}
+    return topic in described and all(partition["leader"] >= 0 for partition in described[topic]["partitions"])
 
 
 def _database(server: PostgresServer, template: str) -> Iterator[Database]:

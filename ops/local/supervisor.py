@@ -67,6 +67,10 @@ class Supervisor:
         """The process id that *name* has now."""
         return self.child(name).pid
 
+    def gave_up(self, name: str) -> bool:
+        """Whether *name* died so often that it is not started any more."""
+        return self._watched[name].given_up
+
     def kill(self, name: str, what: signal.Signals = signal.SIGKILL) -> int:
         """*what* sent to *name*, whose process id it was; the supervisor does after it what it does after any death."""
         child = self.child(name)

@@ -1,0 +1,50 @@
+"""Trouble that is to be expected, told in one sentence.  A traceback is for our own mistakes."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from aiokafka.errors import KafkaError
+
+from ops import console
+from ops.local.errors import CannotStart
+from store.catalog import BadCatalog
+from store.explain import explain
+from store.migrate import RolesMissing
+
+
+@contextmanager
+def plainly(exit_status: int = 1) -> Iterator[None]:
+    """End with *exit_status* and a sentence when the world is not as the command needs it."""
+    with _quiet("aiokafka"):
+        try:
+            yield
+        except Exception as error:
+            sentence = _sentence(error)
+            if sentence is None:
+                raise
+            console.problem(sentence)
+            raise typer.Exit(exit_status) from None
+
+
+def _sentence(error: Exception) -> str | None:
+    if isinstance(error, (CannotStart, RolesMissing, BadCatalog)):
+        return str(error)
+    if isinstance(error, KafkaError):
+        return f"Kafka did not answer as it should: {type(error).__name__}."
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    return explain(error)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """A library that both raises and logs would say the same trouble twice."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
