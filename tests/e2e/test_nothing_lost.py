@@ -1,0 +1,103 @@
+"""A process is killed at every named point, on the first copy of an event and on a second one: nothing is lost, and
+nothing counts twice.
+"""
+
+import itertools
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support_pipeline import Pipeline, running, subscription_event
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+ON_THE_WAY_IN = ("after_verify", "after_produce_ack", "after_consume", "in_transaction", "after_commit")
+ON_THE_WAY_OUT = ("outbox_claimed", "outbox_sent")
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pipeline]:
+    async with running(tmp_path_factory.mktemp("nothing-lost") / "home") as pipeline:
+        yield pipeline
+
+
+def an_event() -> dict[str, object]:
+    number = next(_numbers)
+    return dict(
+        subscription_event(
+            f"evt_failpoint_{number}",
+            created=int(time.time()),
+            subscription=f"sub_{number}",
+            customer=f"cus_{number}",
+        )
+    )
+
+
+async def survived(pipeline: Pipeline) -> None:
+    await pipeline.all_ready()
+    await pipeline.drained()
+    await pipeline.check()
+
+
+@pytest.mark.parametrize("failpoint", ON_THE_WAY_IN)
+async def test_death_on_the_first_copy_loses_nothing(pipeline: Pipeline, failpoint: str) -> None:
+    pipeline.arm(failpoint)
+
+    await pipeline.deliver(an_event())
+
+    await pipeline.fired(failpoint)
+    await survived(pipeline)
+
+
+@pytest.mark.parametrize("failpoint", ON_THE_WAY_IN)
+async def test_death_on_a_second_copy_adds_nothing(pipeline: Pipeline, failpoint: str) -> None:
+    event = an_event()
+    await pipeline.deliver(event)
+    await pipeline.drained()
+    pipeline.arm(failpoint)
+
+    await pipeline.deliver(event)
+
+    await pipeline.fired(failpoint)
+    await survived(pipeline)
+
+
+@pytest.mark.parametrize("failpoint", ON_THE_WAY_OUT)
+async def test_death_of_the_relay_says_everything_at_least_once(pipeline: Pipeline, failpoint: str) -> None:
+    pipeline.arm(failpoint)
+
+    await pipeline.deliver(an_event())
+
+    await pipeline.fired(failpoint)
+    await survived(pipeline)
+
+
+@pytest.mark.parametrize("failpoint", ON_THE_WAY_OUT)
+async def test_death_of_the_relay_while_it_repeats_itself_keeps_the_order(pipeline: Pipeline, failpoint: str) -> None:
+    pipeline.arm(failpoint)
+    await pipeline.deliver(an_event())
+    await pipeline.fired(failpoint)
+    pipeline.arm(failpoint)
+
+    await pipeline.fired(failpoint)
+
+    await survived(pipeline)
+
+
+async def test_nothing_unsigned_gets_in(pipeline: Pipeline) -> None:
+    event = an_event()
+    now = int(time.time())
+
+    answers = [
+        await pipeline.post(event, secret="whsec_of_somebody_else"),
+        await pipeline.post(event, at=now - 400),
+        await pipeline.post(event, at=now + 400),
+        await pipeline.post(event | {"livemode": True}),
+    ]
+
+    assert answers == [400, 400, 400, 400]
+    await survived(pipeline)
+    assert not await pipeline.known([str(event["id"])])
