@@ -1,12 +1,15 @@
 """Connections, none of which is held for ever, and no more of which than were meant.
 
 aiohttp limits silence, not slowness: who sends a byte now and then may take long to finish its headers, and who never
-reads may keep an answer waiting.  Here each of the two has a limit, and errors below the handler are answered as barely
-as all others.
+reads keeps an answer waiting, even beyond `close()`.  Here each of the two has a limit: a timer of ours for the
+headers, the kernel's for the answer.  And aiohttp, told to close, no longer hears the body of a request in hand: here
+it does.  Errors below the handler are answered as barely as all others.
 """
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
@@ -39,16 +42,33 @@ class Server(web.Server):
         super().__init__(handler)
         self.settings = settings
         self.open_count = 0
+        self._in_hand = 0
+        self._nothing_in_hand = asyncio.Event()
+        self._nothing_in_hand.set()
 
     def __call__(self) -> web.RequestHandler:
         """A protocol for a new connection."""
         return Connection(self)
 
+    def take(self, change: int) -> None:
+        """Count a request into our hands, or out of them."""
+        self._in_hand += change
+        if self._in_hand:
+            self._nothing_in_hand.clear()
+        else:
+            self._nothing_in_hand.set()
+
+    async def finish(self, seconds_max: float) -> None:
+        """Take no further request, and return when those in hand are answered, or are not within *seconds_max*."""
+        self.pre_shutdown()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._nothing_in_hand.wait(), seconds_max)
+
 
 class Connection(web.RequestHandler):
     """One caller's connection, with its limits."""
 
-    __slots__ = ("_answering", "_counted", "_server", "_slow")
+    __slots__ = ("_answering", "_counted", "_server", "_slow", "leaving")
 
     def __init__(self, server: Server) -> None:
         super().__init__(
@@ -65,6 +85,7 @@ class Connection(web.RequestHandler):
         self._slow: asyncio.TimerHandle | None = None
         self._answering = False
         self._counted = False
+        self.leaving = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless there are too many."""
@@ -75,6 +96,7 @@ class Connection(web.RequestHandler):
             return
         self._counted = True
         self._count(+1)
+        self._limit_answers(transport)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -97,21 +119,20 @@ class Connection(web.RequestHandler):
         """What *handle* answers to a request whose headers are here; the clock for headers rests meanwhile."""
         self._headers_are_here()
         self._answering = True
+        self._server.take(+1)
         try:
             return await handle()
         finally:
             self._answering = False
+            self._server.take(-1)
+            if self.leaving:
+                super().close()
 
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer, as long as its reader takes it in time."""
-        try:
-            async with asyncio.timeout(self._server.settings.answer_seconds_max):
-                return await super().finish_response(request, resp, start_time)
-        except TimeoutError:
-            self._cut("answer")
-            raise ConnectionResetError("the answer was not taken") from None
+    def close(self) -> None:
+        """Take no further request; the one in hand is still heard to its end."""
+        self.leaving = True
+        if not self._answering:
+            super().close()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -132,6 +153,11 @@ class Connection(web.RequestHandler):
     def _cut(self, limit: str) -> None:
         CUT.labels(limit).inc()
         self.force_close()
+
+    def _limit_answers(self, transport: asyncio.BaseTransport) -> None:
+        """Have the kernel reset the connection when what we sent is not taken in time."""
+        milliseconds = int(self._server.settings.answer_seconds_max * 1000)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
     def _count(self, change: int) -> None:
         self._server.open_count += change

@@ -56,7 +56,7 @@ def read(body: bytes, received_at: datetime, *, livemode: bool) -> Envelope | Mi
 
 def _parse(body: bytes) -> dict[str, Any] | Misfit:
     try:
-        event = json.loads(body.decode(), parse_int=_integer, parse_float=str, parse_constant=str)
+        event = json.loads(body.decode(), parse_int=_integer, parse_float=_nothing, parse_constant=_nothing)
     except ValueError:  # UnicodeDecodeError and JSONDecodeError among them.
         return Misfit.NOT_JSON
     except RecursionError:
@@ -67,6 +67,10 @@ def _parse(body: bytes) -> dict[str, Any] | Misfit:
 def _integer(text: str) -> int | None:
     """The integer, if a sane one: converting digits by the thousand is slow, and Python refuses it."""
     return int(text) if len(text) <= INTEGER_DIGITS_MAX else None
+
+
+def _nothing(_: str) -> None:
+    """A number that no field of the envelope can be, so it need not be read."""
 
 
 def _about(event: dict[str, Any]) -> dict[str, str | None]:

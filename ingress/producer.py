@@ -48,14 +48,20 @@ class Producer:
         self._seconds_max = seconds_max
         self._monotonic = monotonic
         self._client: AIOKafkaProducer | None = None
+        self._tried = asyncio.Event()
         self._given_up = asyncio.Event()
         self._silent_since: float | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
-    def start(self) -> None:
-        """Begin to connect, and keep connected; returns at once."""
+    async def start(self) -> None:
+        """Connect, and keep connected; returns after the first try, or when it takes longer than an answer may.
+
+        So a door that opens beside others, in a rolling restart, does not begin by sending callers away.
+        """
         self._keeper = asyncio.create_task(self._keep_connected())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), self._seconds_max)
 
     async def stop(self, seconds_max: float) -> None:
         """Send what is still to be sent, within *seconds_max*."""
@@ -102,6 +108,7 @@ class Producer:
     async def _keep_connected(self) -> None:
         while True:
             self._client = await self._connect()
+            self._tried.set()
             if self._client is not None:
                 log.info("connected to kafka")
                 await self._until_given_up()

@@ -31,6 +31,7 @@ from runtime.settings import IngressSettings, load
 
 WEBHOOK_PATH: Final = "/webhooks/stripe"
 BACKLOG: Final = 1_024
+CLEANUP_SECONDS_MAX: Final = 1.0
 
 REQUESTS = Counter("ingress_requests_total", "Requests at Stripe's door, by what became of them", ["outcome"])
 SECONDS = Histogram("ingress_request_seconds", "From headers to answer", buckets=LATENCY_SECONDS_BUCKETS)
@@ -87,7 +88,7 @@ class Door:
     def _say(self, answer: Answer, request: web.BaseRequest) -> web.Response:
         REQUESTS.labels(answer.value).inc()
         said = response(answer, self._settings.retry_after_seconds)
-        if not request.content.is_eof():
+        if connection_of(request).leaving or not request.content.is_eof():
             said.force_close()  # The rest of the body is not ours to wait for.
         return said
 
@@ -150,16 +151,18 @@ async def serve(settings: IngressSettings, stop: asyncio.Event) -> None:
         Failpoints(settings.failpoints_dir),
         clock.now,
     )
-    runner = web.ServerRunner(
-        Server(door.handle, settings), handle_signals=False, shutdown_timeout=settings.stop_seconds_max
-    )
+    server = Server(door.handle, settings)
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=CLEANUP_SECONDS_MAX)
     await runner.setup()
-    producer.start()
+    await producer.start()
     aside = await _serve_metrics(settings, producer)
-    await web.TCPSite(runner, settings.ingress_host, settings.ingress_port, backlog=BACKLOG, reuse_port=True).start()
+    site = web.TCPSite(runner, settings.ingress_host, settings.ingress_port, backlog=BACKLOG, reuse_port=True)
+    await site.start()
     log.info("the door is open", host=settings.ingress_host, port=settings.ingress_port)
     await stop.wait()
     log.info("the door closes")
+    await site.stop()
+    await server.finish(settings.stop_seconds_max)
     await runner.cleanup()
     await producer.stop(settings.produce_seconds_max)
     if aside is not None:

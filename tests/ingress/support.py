@@ -1,0 +1,166 @@
+"""A door to knock at: the real process, on a real Kafka, with limits that a test can wait for."""
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from models.base import Envelope
+from models.topics import STRIPE_EVENTS
+from ops.local import ports
+from runtime.keys import Keyring
+
+SECRET = "whsec_0123456789abcdef0123456789abcdef"
+OTHER_SECRET = "whsec_fedcba9876543210fedcba9876543210"
+START_SECONDS_MAX = 30.0
+
+
+def sign(body: bytes, secret: str = SECRET, at: float | None = None) -> str:
+    """The header as Stripe writes it; a signature of our own making, so that the checker judges itself by nobody."""
+    timestamp = int(time.time() if at is None else at)
+    digest = hmac.new(secret.encode(), b"%d.%s" % (timestamp, body), hashlib.sha256).hexdigest()
+    return f"t={timestamp},v1={digest}"
+
+
+def event(event_id: str, size: int = 0, **fields: object) -> bytes:
+    """An event of Stripe's, at least *size* bytes long."""
+    said = {
+        "id": event_id,
+        "object": "event",
+        "api_version": "2025-03-31.basil",
+        "created": 1_767_225_600,
+        "data": {"object": {"id": "sub_1", "object": "subscription", "customer": "cus_1", "metadata": {"pad": ""}}},
+        "livemode": False,
+        "type": "customer.subscription.updated",
+        **fields,
+    }
+    body = json.dumps(said)
+    return body.replace('"pad": ""', f'"pad": "{"x" * max(0, size - len(body))}"').encode()
+
+
+@dataclass
+class Door:
+    """One or more processes of the ingress that share a port."""
+
+    processes: list[subprocess.Popen[bytes]]
+    port: int
+    keys: Path
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/webhooks/stripe"
+
+    @property
+    def rss_bytes(self) -> int:
+        return sum(psutil.Process(process.pid).memory_info().rss for process in self.processes)
+
+    def wait_until_open(self) -> None:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while self.log.read_text().count("the door is open") < len(self.processes):
+            assert all(process.poll() is None for process in self.processes), self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
+    def close(self) -> list[int]:
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        return [process.wait(20) for process in self.processes]
+
+
+def open_door(home: Path, bootstrap_servers: str, processes: int = 1, **settings: str) -> Door:
+    """The door as an operator starts it, by its command and the environment alone."""
+    port = ports.free_port()
+    keys, log = home / "edge.json", home / f"ingress-{port}.log"
+    if not keys.exists():
+        Keyring.generate(keys, datetime.now(UTC))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "BILLING_ENVIRONMENT": "test",
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "STRIPE_WEBHOOK_SECRETS": SECRET,
+        "EDGE_KEYS_FILE": str(keys),
+        "INGRESS_PORT": str(port),
+        **settings,
+    }
+    command = [sys.executable, "-m", "ingress.webhook"]
+    with log.open("ab") as out:
+        started = [subprocess.Popen(command, env=environment, stderr=out) for _ in range(processes)]
+    door = Door(started, port, keys, log)
+    door.wait_until_open()
+    return door
+
+
+async def provision(bootstrap_servers: str) -> None:
+    """The topic, once."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        if STRIPE_EVENTS.name not in await admin.list_topics():
+            await admin.create_topics([NewTopic(STRIPE_EVENTS.name, 3, 1)])
+    finally:
+        await admin.close()
+
+
+async def post(session: aiohttp.ClientSession, door: Door, body: bytes, signature: str | None = None, **kw: Any) -> int:
+    """The status that a signed *body* is answered with."""
+    headers = {"Stripe-Signature": sign(body) if signature is None else signature, **kw.pop("headers", {})}
+    async with session.post(door.url, data=body, headers=headers, **kw) as answer:
+        assert await answer.read() == b"", "the door says nothing but a number"
+        return answer.status
+
+
+async def ready(session: aiohttp.ClientSession, door: Door) -> None:
+    """Return once the door has found Kafka."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while True:
+        async with session.get(f"http://127.0.0.1:{door.port}/readyz") as answer:
+            if answer.status == 200:
+                return
+        assert time.monotonic() < deadline, door.log.read_text()
+
+
+@dataclass(frozen=True)
+class Published:
+    """A record of the topic, opened."""
+
+    key: bytes
+    envelope: Envelope
+    body: bytes
+    sealed: bytes
+
+
+async def published(bootstrap_servers: str, keys: Path, fact_ids: Iterable[str]) -> Mapping[str, Published]:
+    """What the topic holds of *fact_ids*; fails when one of them does not come."""
+    missing, found, keyring = set(fact_ids), {}, Keyring.from_file(keys)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(STRIPE_EVENTS.name, number) for number in range(3)])
+        while missing:
+            records = await consumer.getmany(timeout_ms=10_000)
+            assert records, f"{len(missing)} facts never came, such as {min(missing)}"
+            for record in (record for batch in records.values() for record in batch):
+                envelope = Envelope.from_headers(dict(record.headers))
+                if envelope.id in missing:
+                    assert envelope.key_id is not None
+                    body = keyring.decrypt(envelope.key_id, record.value, envelope.id.encode())
+                    found[envelope.id] = Published(record.key, envelope, body, record.value)
+                    missing.discard(envelope.id)
+    finally:
+        await consumer.stop()
+    return found
