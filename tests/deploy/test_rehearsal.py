@@ -25,7 +25,7 @@ from tests.support_roles import run_roles_sql, start_bare
 pytestmark = pytest.mark.e2e
 
 READY_SECONDS_MAX: Final = 60
-COMMITTED_SECONDS_MAX: Final = 15
+COMMITTED_SECONDS_MAX: Final = 30
 IN_THE_ORDER_OF_COMPOSE: Final = ("keys", "migrate", "topics", "ingress", "worker-0", "worker-1", "relay")
 
 
