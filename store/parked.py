@@ -56,6 +56,22 @@ LIST: Final[LiteralString] = """
     LIMIT %(rows_max)s
 """
 
+FILLED: Final[LiteralString] = """
+    SELECT lane, source, fact_id, type, account_id, reason, attempts, parked_at, followers
+    FROM (
+        SELECT DISTINCT ON (lane) parked_id, lane, source, fact_id, type, account_id, reason, attempts, parked_at,
+               count(*) OVER (PARTITION BY lane) - 1 AS followers
+        FROM parked_facts
+        ORDER BY lane, parked_id
+    ) AS heads
+    ORDER BY parked_id
+    LIMIT %(lanes_max)s
+"""
+
+COUNT: Final[LiteralString] = """
+    SELECT count(*) AS facts FROM parked_facts
+"""
+
 UNPARK: Final[LiteralString] = """
     DELETE FROM parked_facts WHERE source = %(source)s AND fact_id = %(fact_id)s RETURNING lane, parked_id
 """
@@ -101,6 +117,21 @@ class ParkedFact:
     def body(self, store_keys: Keyring) -> bytes:
         """The bytes that were parked; as signed where `opened`, else as the edge sealed them."""
         return store_keys.decrypt(self.key_id, self.sealed, self.envelope.id.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane that is not empty: the fact at its head, and how many wait behind it."""
+
+    lane: str
+    source: str
+    fact_id: str
+    type: str
+    account_id: str | None
+    reason: str
+    attempts: int
+    parked_at: datetime
+    followers: int
 
 
 def own_lane(envelope: Envelope) -> str:
@@ -171,6 +202,21 @@ async def listed(
     async with database.connection() as connection:
         found = await connection.execute(LIST, {"lane": lane, "fact_id": fact_id, "rows_max": rows_max})
         return [_parked_fact(row) for row in await found.fetchall()]
+
+
+async def filled(database: Database, *, lanes_max: int = 1_000) -> list[Lane]:
+    """The lanes that have something in them, the one that waits longest first."""
+    async with database.connection() as connection:
+        found = await connection.execute(FILLED, {"lanes_max": lanes_max})
+        return [Lane(**row) for row in await found.fetchall()]
+
+
+async def count(database: Database) -> int:
+    """How many facts are parked."""
+    async with database.connection() as connection:
+        found = await (await connection.execute(COUNT)).fetchone()
+    assert found is not None, "an aggregate has one row"
+    return int(found["facts"])
 
 
 async def unpark(connection: Connection, envelope: Envelope) -> bool:
