@@ -72,22 +72,29 @@ class Lag(Model):
         return {name: sum(one.records or 0 for one in self.partitions if one.group == name) for name in groups}
 
 
-async def measure(options: Mapping[str, Any], database: Database, group: str | None = None) -> Lag:
+async def measure(
+    options: Mapping[str, Any],
+    database: Database,
+    group: str | None = None,
+    readers: Mapping[str, tuple[str, ...]] = READERS,
+) -> Lag:
     """Where every group is, or the one named, and the relay.
 
     Positions are read before ends, so that a worker that moves on in between never seems to be ahead of its topic.
     """
     taken = await lag.taken(database)
     unsent = await lag.unsent(database)
-    names = [group] if group else sorted({*READERS, *taken})
+    names = [group] if group else sorted({*readers, *taken})
     async with _consumer(options) as consumer:
-        groups = [await _group(consumer, name, taken.get(name, {})) for name in names]
+        groups = [await _group(consumer, name, readers.get(name, ()), taken.get(name, {})) for name in names]
     outbox = OutboxLag(events=unsent.events, seconds=round(unsent.age_seconds, 3))
     return Lag(partitions=tuple(one for partitions in groups for one in partitions), outbox=outbox)
 
 
-async def _group(consumer: AIOKafkaConsumer, name: str, taken: Mapping[tuple[str, int], int]) -> list[PartitionLag]:
-    topics = sorted({*READERS.get(name, ()), *(topic for topic, _ in taken)})
+async def _group(
+    consumer: AIOKafkaConsumer, name: str, reads: Iterable[str], taken: Mapping[tuple[str, int], int]
+) -> list[PartitionLag]:
+    topics = sorted({*reads, *(topic for topic, _ in taken)})
     if not topics:
         raise CannotStart(f"No group {name} is known: it never took anything.")
     wheres = await _partitions(consumer, topics)
