@@ -275,9 +275,9 @@ def tell(
 
 def _let_arrive(world: World, number: int, *, tied: bool) -> None:
     dice = Dice(f"{world.seed}/arrival/{number}")
-    lives = {life: weight for life, weight in LIVES.items() if not tied or life is not never_pays}
-    # The first ones live one of each kind of life, so that even a short story has all of them.
-    kinds = list(lives)
-    life = kinds[number % len(kinds)] if number < len(LIVES) else dice.one_of(kinds, list(lives.values()))
+    kinds = [life for life in LIVES if not tied or life is not never_pays]
+    life = dice.one_of(kinds, [LIVES[kind] for kind in kinds])
+    if number < len(LIVES) and (first := list(LIVES)[number]) in kinds:
+        life = first  # So that even a short story has nearly every kind of life.
     arrival = world.now + dice.randrange(ARRIVAL_DAYS * DAY_SECONDS)
     world.at(arrival, lambda: world.play(life(Subscriber(world, number, tied=tied))))

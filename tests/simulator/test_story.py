@@ -1,0 +1,142 @@
+import itertools
+import re
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator import shapes
+from simulator.clock import DAY_SECONDS, epoch, months_after
+from simulator.happenings import Happening, Json
+from simulator.story import LIVES, tell
+from simulator.world import World
+
+SEEDS = st.integers(min_value=0, max_value=2**63)
+
+
+def told(world: World) -> list[bytes]:
+    return [shapes.wire(shapes.render(happening, shapes.BASIL)) for happening in world.happenings]
+
+
+def updates_in_one_second_max(world: World) -> dict[str, int]:
+    updates = Counter(
+        (happening.object_id, happening.created)
+        for happening in world.happenings
+        if happening.type == "customer.subscription.updated"
+    )
+    most: dict[str, int] = {}
+    for (subscription_id, _), count in updates.items():
+        most[subscription_id] = max(most.get(subscription_id, 0), count)
+    return most
+
+
+def test_one_seed_is_one_world_to_the_last_byte() -> None:
+    assert told(tell(11, 30)) == told(tell(11, 30))
+
+
+def test_another_seed_is_another_world() -> None:
+    assert told(tell(11, 30)) != told(tell(12, 30))
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEDS, st.sampled_from([0.3, 0.5, 0.8]))
+def test_at_least_the_asked_share_of_lives_holds_three_updates_in_one_second(seed: int, share: float) -> None:
+    world = tell(seed, 40, tie_share=share, months=2)
+
+    tied = {
+        world.subscriptions[subscription_id].customer.id
+        for subscription_id, most in updates_in_one_second_max(world).items()
+        if most >= 3
+    }
+
+    assert len(tied) >= share * 40
+
+
+def test_happenings_come_in_the_order_of_time_but_their_ids_tell_nothing_of_it() -> None:
+    happenings = tell(3, 40).happenings
+    ids = [happening.event_id for happening in happenings]
+
+    assert [happening.created for happening in happenings] == sorted(happening.created for happening in happenings)
+    assert len(set(ids)) == len(ids)
+    assert 0.4 < sum(a < b for a, b in itertools.pairwise(ids)) / len(ids) < 0.6
+
+
+def test_even_a_short_story_has_every_kind_of_event_and_every_end() -> None:
+    world = tell(7, len(LIVES) * 3)
+    kinds = {happening.type.removeprefix("customer.") for happening in world.happenings}
+    statuses = {subscription.status for subscription in world.subscriptions.values()}
+    lived = {body["status"] for subscription in world.subscriptions.values() for body in subscription.truth}
+
+    assert kinds >= {
+        *("created", "updated", "deleted", "invoice.paid", "invoice.payment_failed", "invoice.finalized"),
+        *(f"subscription.{kind}" for kind in ("created", "updated", "deleted", "trial_will_end", "paused", "resumed")),
+    }
+    assert statuses >= {"active", "canceled", "incomplete_expired"}
+    assert lived >= {"trialing", "past_due", "unpaid", "paused", "incomplete"}
+
+
+def test_events_are_as_large_as_the_real_ones() -> None:
+    sizes = sorted(len(body) for body in told(tell(5, 60)))
+
+    assert 4_500 < sizes[len(sizes) // 2] < 9_500
+    assert sizes[-1] < 30_000
+
+
+def test_events_carry_what_must_not_leak_so_that_a_leak_can_be_found() -> None:
+    world = tell(5, 20)
+    everything = b"".join(told(world)).decode()
+
+    for customer in world.customers.values():
+        assert customer.body["email"] in everything
+    assert re.search(r'"hosted_invoice_url": "https://', everything)
+    assert re.search(r'"client_secret": "pi_secret', everything)
+
+
+@pytest.mark.parametrize(
+    ("months", "expected"),
+    [(1, "2026-02-28"), (2, "2026-03-31"), (3, "2026-04-30"), (12, "2027-01-31"), (25, "2028-02-29")],
+)
+def test_a_period_ends_on_the_day_of_its_anchor_or_on_the_last_of_the_month(months: int, expected: str) -> None:
+    anchor = epoch(datetime(2026, 1, 31, 8, 30, tzinfo=UTC))
+    end = datetime.fromtimestamp(months_after(anchor, months), UTC)
+
+    assert end.isoformat() == f"{expected}T08:30:00+00:00"
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS)
+def test_periods_follow_each_other_without_a_gap(seed: int) -> None:
+    for subscription in tell(seed, 25).subscriptions.values():
+        if any(body["status"] == "paused" for body in subscription.truth):
+            continue  # Whoever pauses and comes back begins anew.
+        periods = [period_of(body) for body in subscription.truth]
+        for (_, end), (next_start, next_end) in itertools.pairwise(periods):
+            assert next_start <= end
+            assert next_start < next_end
+
+
+def period_of(body: Json) -> tuple[int, int]:
+    item = body["items"]["data"][0]
+    return item["current_period_start"], item["current_period_end"]
+
+
+def test_a_trial_is_warned_of_three_days_before_its_end() -> None:
+    happenings = tell(5, 60).happenings
+    warnings = [happening for happening in happenings if happening.type == "customer.subscription.trial_will_end"]
+
+    assert warnings
+    for warning in warnings:
+        assert warning.after["trial_end"] - warning.created == 3 * DAY_SECONDS
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS)
+def test_nothing_happens_to_a_subscription_after_its_end(seed: int) -> None:
+    last: dict[str, Happening] = {}
+    for happening in tell(seed, 30).happenings:
+        if happening.type.startswith("customer.subscription."):
+            before = last.get(happening.object_id)
+            assert before is None or before.after["status"] not in ("canceled", "incomplete_expired")
+            last[happening.object_id] = happening
