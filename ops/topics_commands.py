@@ -7,6 +7,7 @@ import typer
 
 from ops import connection, console, topics
 from ops.console import AsJson
+from ops.plainly import plainly
 from ops.topics import Step
 from runtime.kafka import client_options
 from runtime.settings import KafkaSettings
@@ -17,25 +18,30 @@ app = typer.Typer(help="Topics as they are against `models/topics.py`; nothing i
 @app.command("plan")
 def show_plan(as_json: AsJson = False) -> None:
     """What `apply` would do."""
-    _show(asyncio.run(_steps(apply=False)), as_json=as_json)
+    _show(_steps(apply=False), as_json=as_json)
 
 
 @app.command("apply")
 def carry_out(as_json: AsJson = False) -> None:
     """Make, grow and configure topics until they are as listed."""
-    _show(asyncio.run(_steps(apply=True)), as_json=as_json)
+    _show(_steps(apply=True), as_json=as_json)
 
 
 @app.command()
 def drift(as_json: AsJson = False) -> None:
-    """Exit status 1 when anything is not as listed."""
-    steps = asyncio.run(_steps(apply=False))
+    """What is not as listed.  Exit status 1 when anything is not."""
+    steps = _steps(apply=False)
     _show(steps, as_json=as_json)
     raise typer.Exit(1 if steps else 0)
 
 
-async def _steps(*, apply: bool) -> tuple[Step, ...]:
+def _steps(*, apply: bool) -> tuple[Step, ...]:
     settings = connection.settings(KafkaSettings)
+    with plainly():
+        return asyncio.run(_ask(settings, apply=apply))
+
+
+async def _ask(settings: KafkaSettings, *, apply: bool) -> tuple[Step, ...]:
     async with topics.connected(client_options(settings)) as ours:
         return await (ours.apply() if apply else ours.plan())
 

@@ -33,7 +33,7 @@ async def fetched() -> Path:
 @cache
 def _fetched() -> Path:
     with _one_at_a_time():
-        if not _is_whole(JARS):
+        if not is_whole(JARS):
             _fetch()
     return JARS
 
@@ -44,7 +44,8 @@ def listed() -> dict[str, str]:
     return {name: digest for digest, name in (line.split() for line in lines)}
 
 
-def _is_whole(folder: Path) -> bool:
+def is_whole(folder: Path) -> bool:
+    """Whether *folder* holds the listed jars, each as it was when it was listed, and no other."""
     return folder.is_dir() and {jar.name: _sha256(jar) for jar in folder.glob("*.jar")} == listed()
 
 
@@ -59,7 +60,7 @@ def _fetch() -> None:
     remove(draft)
     try:
         _ask_maven(draft, repository)
-        if not _is_whole(draft):
+        if not is_whole(draft):
             raise CannotStart(
                 f"Maven brought jars that are not those of {RECIPE.name}/jars.sha256: {_difference(draft)}."
             )

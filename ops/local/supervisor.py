@@ -82,6 +82,11 @@ class Supervisor:
         watched = self._watched.pop(name)
         await watched.child.stop(GRACE_SECONDS)
 
+    async def leave_dead(self, name: str) -> None:
+        """*name* is killed, and nobody brings it back."""
+        watched = self._watched.pop(name)
+        await watched.child.kill()
+
     async def stop(self) -> None:
         """All ended, the last started first.  Nothing is started again meanwhile."""
         if self._watch is not None:
