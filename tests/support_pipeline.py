@@ -157,6 +157,19 @@ class Pipeline:
             return False
         return True
 
+    async def ended(self, name: str, pid: int) -> None:
+        """The process that was *name* is gone, and another one is in its place."""
+
+        async def replaced() -> bool:
+            return self.stack.supervisor.pid(name) != pid
+
+        await until(replaced, 30, f"{name} is brought back")
+
+    def phase_of(self, pid: int) -> str:
+        """The last failpoint that a process reached in its life."""
+        trace = self.failpoints / f"reached.{pid}"
+        return trace.read_text().strip() if trace.exists() else "start"
+
     async def check(self) -> None:
         """I3, I5, I7 and I9, on everything since the stack began."""
         await self._every_fact_once()
