@@ -12,7 +12,7 @@ from ops.local import surroundings
 from ops.local.errors import CannotStart
 from ops.local.folders import DEFAULT_HOME
 from ops.local.state import settings_of
-from runtime.settings import ProcessSettings, load
+from runtime.settings import DatabaseSettings, ProcessSettings, load
 
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 OWNER_URL: Final = "database_owner_url"  # No process has it as a setting: only migrations want it.
@@ -33,7 +33,9 @@ def settings(cls: type[SettingsT], home: Path = DEFAULT_HOME) -> SettingsT:
 
 def owner_url(home: Path = DEFAULT_HOME) -> str:
     """The URL that migrations run with: DATABASE_OWNER_URL, else DATABASE_URL, else the running local stack's."""
-    given = surroundings.given(OWNER_URL.upper()) or surroundings.given("DATABASE_URL")
+    given = surroundings.given(OWNER_URL.upper())
+    if given is None and _is_given("database_url"):
+        return load(DatabaseSettings).database_url.get_secret_value()
     return given or _of_stack(OWNER_URL, home)
 
 
