@@ -5,11 +5,13 @@ that is not taken yet, by its own timestamp: what a customer waits for, where a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from models.base import Model
 from models.topics import STRIPE_EVENTS
@@ -84,20 +86,32 @@ async def measure(
     """
     taken = await lag.taken(database)
     unsent = await lag.unsent(database)
-    names = [group] if group else sorted({*readers, *taken})
+    reads = {name: _topics(name, readers, taken) for name in ([group] if group else sorted({*readers, *taken}))}
+    partitions = await _partitions(options, {topic for topics in reads.values() for topic in topics})
     async with _consumer(options) as consumer:
-        groups = [await _group(consumer, name, readers.get(name, ()), taken.get(name, {})) for name in names]
+        groups = [
+            await _group(
+                consumer, name, [where for topic in topics for where in partitions[topic]], taken.get(name, {})
+            )
+            for name, topics in reads.items()
+        ]
     outbox = OutboxLag(events=unsent.events, seconds=round(unsent.age_seconds, 3))
     return Lag(partitions=tuple(one for partitions in groups for one in partitions), outbox=outbox)
 
 
-async def _group(
-    consumer: AIOKafkaConsumer, name: str, reads: Iterable[str], taken: Mapping[tuple[str, int], int]
-) -> list[PartitionLag]:
-    topics = sorted({*reads, *(topic for topic, _ in taken)})
+def _topics(
+    group: str, readers: Mapping[str, tuple[str, ...]], taken: Mapping[str, Mapping[tuple[str, int], int]]
+) -> list[str]:
+    """What a group reads: what it should, and what it ever took."""
+    topics = sorted({*readers.get(group, ()), *(topic for topic, _ in taken.get(group, {}))})
     if not topics:
-        raise CannotStart(f"No group {name} is known: it never took anything.")
-    wheres = await _partitions(consumer, topics)
+        raise CannotStart(f"No group {group} is known: it never took anything.")
+    return topics
+
+
+async def _group(
+    consumer: AIOKafkaConsumer, name: str, wheres: Sequence[TopicPartition], taken: Mapping[tuple[str, int], int]
+) -> list[PartitionLag]:
     beginnings = await consumer.beginning_offsets(wheres)
     ends = await consumer.end_offsets(wheres)
     positions = {where: taken.get(where, beginnings[where]) for where in wheres}
@@ -118,14 +132,25 @@ async def _group(
     ]
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topics: Iterable[str]) -> list[TopicPartition]:
-    there = await consumer.topics()
-    found: list[TopicPartition] = []
-    for topic in topics:
-        if topic not in there:
-            raise CannotStart(f"Kafka has no topic {topic}: see `billing topics plan`.")
-        found.extend(TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic)))
-    return found
+async def _partitions(options: Mapping[str, Any], topics: Collection[str]) -> dict[str, list[TopicPartition]]:
+    """The partitions of each topic."""
+    admin = AIOKafkaAdminClient(**options)
+    try:
+        await admin.start()
+        described = await admin.describe_topics(sorted(topics))
+    finally:
+        await admin.close()
+    for found in described:
+        if found["error_code"]:
+            raise CannotStart(f"Kafka has no topic {found['topic']} to show: see `billing topics plan`.")
+    return {
+        found["topic"]: [TopicPartition(found["topic"], one["partition"]) for one in _numbered(found["partitions"])]
+        for found in described
+    }
+
+
+def _numbered(partitions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(partitions, key=itemgetter("partition"))
 
 
 async def _ages(consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, float]:
