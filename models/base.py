@@ -31,7 +31,10 @@ class Model(BaseModel):
 def _in_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a moment needs its UTC offset")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # At the ends of the calendar an offset leads out of it.
+        raise ValueError("a moment lies between the years 1 and 9999 in UTC") from None
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
@@ -90,13 +93,14 @@ class Envelope(Model):
         return [(HEADER_PREFIX + name, _as_text(value).encode()) for name, value in known.items()]
 
     @classmethod
-    def from_headers(cls, headers: Mapping[str, bytes]) -> Self:
+    def from_headers(cls, headers: Mapping[str, bytes | None]) -> Self:
         """The envelope that `to_headers` wrote; headers of others are left alone.
 
-        Raises ValueError (pydantic's ValidationError among them) when the headers do not hold an envelope.
+        Raises ValueError (pydantic's ValidationError among them) when the headers do not hold an envelope; Kafka lets
+        a header be null, and no field of ours is.
         """
         ours = {name.removeprefix(HEADER_PREFIX): value for name, value in headers.items() if name in _HEADER_NAMES}
-        return cls.model_validate_strings({name: value.decode() for name, value in ours.items()})
+        return cls.model_validate_strings({name: (value or b"").decode() for name, value in ours.items()})
 
 
 _HEADER_NAMES: Final = frozenset(HEADER_PREFIX + name for name in Envelope.model_fields)

@@ -98,7 +98,8 @@ def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
     events = (*(event for event in announced if event.subject not in known), *decided.events)
     account_id = _account(books, fact.envelope)
     account_seq = _next_account_seq(books, account_id)
-    reason = decided.refusal or decided.note or _flag(fact.envelope)
+    # A stale fact's outcome says so already; that ids had to decide its place would be counted nowhere else.
+    reason = decided.note or decided.refusal or _flag(fact.envelope)
     return Heard(
         fact=fact,
         outcome=_OUTCOMES[decided.refusal],

@@ -36,14 +36,17 @@ def _id_of(value: Any) -> Any:
     return value.get("id") if isinstance(value, Mapping) else value
 
 
-Second = Annotated[int, Field(strict=True, ge=0, le=LATEST_SECOND)]
+Second = Annotated[int, Field(ge=0, le=LATEST_SECOND)]
 Reference = Annotated[Identifier, BeforeValidator(_id_of)]
+StatusWord = Literal[
+    "incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"
+]
 
 
 class StripeSlice(BaseModel):
-    """Theirs: only what we read."""
+    """Theirs: only what we read, and that in its own type: "yes" is no flag, and "29" no number."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class _Recurring(StripeSlice):
@@ -63,7 +66,7 @@ class _Price(StripeSlice):
 
 class _Item(StripeSlice):
     price: _Price = Field(validation_alias=AliasChoices("price", "plan"))
-    quantity: Annotated[int, Field(strict=True, ge=0, lt=2**53)] | None = None
+    quantity: Annotated[int, Field(ge=0, lt=2**53)] | None = None
     current_period_start: Second | None = None
     current_period_end: Second | None = None
 
@@ -75,9 +78,7 @@ class _Items(StripeSlice):
 class _Subscription(StripeSlice):
     id: Identifier
     customer: Reference
-    status: Literal[
-        "incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"
-    ]
+    status: StatusWord
     items: _Items = _Items()
     current_period_start: Second | None = None
     current_period_end: Second | None = None
@@ -92,7 +93,7 @@ class _Subscription(StripeSlice):
 class _Previous(StripeSlice):
     """`data.previous_attributes`: what the changed fields were before.  Only those that are set count."""
 
-    status: str | None = None
+    status: StatusWord | None = None
     items: _Items = _Items()
     current_period_start: Second | None = None
     current_period_end: Second | None = None
@@ -146,6 +147,10 @@ class SubscriptionSeen(Model):
     before: Snapshot | None
 
 
+_READ_FROM_EVENTS: Final = {"type", "customer", "account", "occurred_at", "livemode"}
+"""What the door reads from an event and the books act on.  The rest of an envelope may differ between two copies."""
+
+
 class Fact(Model):
     """Something that happened, and what we read of it.  `body` is None for a type whose body nobody reads."""
 
@@ -160,9 +165,9 @@ class Fact(Model):
 
     def digest(self) -> bytes:
         """SHA-256 of what we read of it: two copies of one event are the same when these are."""
-        read = f"{self.envelope.type}\n{self.envelope.occurred_at.isoformat()}\n{self.envelope.livemode}\n"
+        read = self.envelope.model_dump_json(include=_READ_FROM_EVENTS)
         body = self.body.model_dump_json() if self.body else ""
-        return hashlib.sha256((read + body).encode()).digest()
+        return hashlib.sha256(f"{read}\n{body}".encode()).digest()
 
 
 def read(envelope: Envelope, raw: bytes) -> Fact:
@@ -208,6 +213,8 @@ def _before(data: _Data) -> Snapshot | None:
     if previous is None:
         return None
     told = {name: getattr(previous, name) for name in previous.model_fields_set}
+    if "data" not in previous.items.model_fields_set:
+        told.pop("items", None)  # Of a nested object Stripe tells the changed keys only: the items were the same.
     return _snapshot(data.object.model_copy(update=told))
 
 

@@ -295,7 +295,7 @@ def _best_chain(crowd: Line, start: Version | None) -> tuple[Line, bool]:
     def _best(chains: Iterable[_Chain]) -> _Chain:
         first, *others = sorted(chains, key=lambda chain: (chain.misfits, chain.path))
         rivals = (chain for chain in others if chain.misfits == first.misfits)
-        unsure = first.unsure or any(_tells(chain.path) != _tells(first.path) for chain in rivals)
+        unsure = first.unsure or any(chain.unsure or _tells(chain.path) != _tells(first.path) for chain in rivals)
         return replace(first, unsure=unsure)
 
     def _tells(path: Sequence[int]) -> tuple[State, ...]:
