@@ -323,7 +323,8 @@ async def _reach(connection: Connection, failpoints: Failpoints, name: str, arri
 
 
 def _readable(arrivals: Iterable[Arrival]) -> list[Fact]:
-    return [arrival.fact for arrival in arrivals if arrival.fact is not None]
+    """The facts that may be heard.  One in trouble is not looked into again: that may be what went wrong."""
+    return [arrival.fact for arrival in arrivals if arrival.fact is not None and arrival.trouble is None]
 
 
 def _ids(arrivals: Iterable[Arrival]) -> list[str]:

@@ -26,6 +26,9 @@ STATEMENT_SECONDS_MAX: Final = 15
 TRANSIENT_CLASSES: Final = ("08", "40", "53", "55", "57")
 """SQLSTATE classes that say "again, later": connection, rollback, resources, object state, operator intervention."""
 
+READ_ONLY: Final = "25006"
+"""We write and the server only reads: it became a standby, and another one is, or will be, the primary."""
+
 CANCELED_STATEMENT: Final = "57014"
 """A statement that ran too long: transient for a batch, poison for a fact that is alone."""
 
@@ -38,7 +41,7 @@ def is_transient(error: BaseException) -> bool:
         return False
     if error.sqlstate is None:  # The connection broke, or never came to be.
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-    return error.sqlstate.startswith(TRANSIENT_CLASSES)
+    return error.sqlstate.startswith((*TRANSIENT_CLASSES, READ_ONLY))
 
 
 def was_canceled(error: BaseException) -> bool:
@@ -91,8 +94,9 @@ class Database:
 
 
 def _session(statement_seconds_max: int) -> dict[str, str]:
-    limit = f"{statement_seconds_max}s"
-    return {"TimeZone": "UTC", "statement_timeout": limit, "lock_timeout": limit}
+    """Waiting for a lock ends before the statement does: else somebody's lock would look like a fact's poison."""
+    limit_ms = statement_seconds_max * 1_000
+    return {"TimeZone": "UTC", "statement_timeout": f"{limit_ms}ms", "lock_timeout": f"{limit_ms * 2 // 3}ms"}
 
 
 class CommitRefused(Transient):

@@ -86,7 +86,7 @@ class Reader:
     def body(self, arrival: Arrival) -> tuple[bytes, bool]:
         """The bytes as signed, if the edge's key is still here, and whether it was."""
         if arrival.opened or arrival.envelope.key_id is None:
-            return arrival.body, True
+            return arrival.body, arrival.opened
         try:
             return self._unseal(arrival.envelope, arrival.body), True
         except (SealBroken, UnknownKey):
@@ -110,7 +110,7 @@ class Reader:
             return Arrival(envelope, None, origin, value, opened=False, trouble=trouble)
 
     def _unseal(self, envelope: Envelope, value: bytes) -> bytes:
-        return self._edge_keys.decrypt(envelope.key_id or "", value, envelope.id.encode())
+        return self._edge_keys.decrypt(envelope.key_id or "", value, envelope.seal_context)
 
 
 def _read(envelope: Envelope, origin: Origin, body: bytes) -> Arrival:

@@ -54,7 +54,9 @@ TABLES: dict[str, LiteralString] = {
     "copies": "SELECT * FROM conflicting_copies ORDER BY source, fact_id, slice_sha256",
     "positions": "SELECT * FROM consumer_positions ORDER BY consumer_group, topic, partition",
 }
-VOLATILE = frozenset({"committed_at", "written_at", "parked_at", "seen_at", "outbox_id", "parked_id", "sealed", "key_id"})
+VOLATILE = frozenset(
+    {"committed_at", "written_at", "parked_at", "seen_at", "outbox_id", "parked_id", "sealed", "key_id"}
+)
 """Columns that hold the wall clock, a counter that never goes back, or chance."""
 
 WIPE: LiteralString = """
@@ -146,7 +148,9 @@ def told(
     return Told(envelope, json.dumps(event | {"data": data} | rendering).encode())
 
 
-def changed(event_id: str, created: int = NOW, *, kind: str = "updated", previous: Json | None = None, **obj: Any) -> Told:
+def changed(
+    event_id: str, created: int = NOW, *, kind: str = "updated", previous: Json | None = None, **obj: Any
+) -> Told:
     """A `customer.subscription.*` event; the keywords are those of `subscription`."""
     api_version = obj.get("api_version", OLD)
     return told(
@@ -157,6 +161,12 @@ def changed(event_id: str, created: int = NOW, *, kind: str = "updated", previou
         previous=previous,
         api_version=api_version,
     )
+
+
+def refused_by_postgres(event_id: str, created: int = NOW, **obj: Any) -> Told:
+    """A fact that every check of ours passes and no text column takes: an interval with a NUL character in it."""
+    price = {"id": "price_1", "lookup_key": "unheard_of", "recurring": {"interval": "mon\0th"}}
+    return changed(event_id, created, items={"data": [{"price": price, "quantity": 1}]}, **obj)
 
 
 def customer(
@@ -214,7 +224,9 @@ class Bench:
     stack: AsyncExitStack
     ends: dict[TopicPartition, int] = field(default_factory=dict)
 
-    def tools(self, *, database: Database | None = None, catalog: Any = CATALOG, edge_keys: Keyring | None = None) -> Tools:
+    def tools(
+        self, *, database: Database | None = None, catalog: Any = CATALOG, edge_keys: Keyring | None = None
+    ) -> Tools:
         assert isinstance(catalog, (Catalog, BrokenCatalog))
         return Tools(
             database or self.database,
@@ -244,7 +256,7 @@ class Bench:
 
     def record(self, one: Told, offset: int, partition: int = 0) -> Record:
         """What Kafka holds of an event: sealed, with the envelope in its headers."""
-        key_id, sealed = self.edge_keys.encrypt(one.body, one.id.encode())
+        key_id, sealed = self.edge_keys.encrypt(one.body, one.envelope.seal_context)
         envelope = one.envelope.model_copy(update={"key_id": key_id})
         return Record(TOPIC, partition, offset, one_second(one), b"key", sealed, dict(envelope.to_headers()))
 

@@ -1,17 +1,25 @@
 """A bench for each test: a database, keys, and the way in."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from ops.local.postgres import Role
 from tests.support_store import Bench, bench_on
 
 SHARED = "store_bench"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet() -> None:
+    """Parking logs each traceback, and structlog's own way of drawing one takes a second."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @pytest.fixture(scope="session")

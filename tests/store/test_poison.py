@@ -1,0 +1,314 @@
+"""One fact that cannot be handled holds up its own account, in order, and nobody else."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, LiteralString
+
+import pytest
+
+from runtime.failures import Stop
+from store import apply, parked, stops
+from store.intake import Record
+from tests.support_store import GROUP, NOW, WARY, Bench, BrokenCatalog, Told, changed, customer, refused_by_postgres
+
+SECRET = "Ada Lovelace"  # noqa: S105  # Somebody's name, which must not come out.
+BAD = {"customer": "cus_bad", "sid": "sub_bad"}
+
+
+def broken_body(bench: Bench, offset: int) -> Record:
+    one = changed("evt_bad", **BAD)
+    return bench.record(replace(one, body=b'{"data": {"object": "' + SECRET.encode() + b'"'), offset)
+
+
+def wrong_type(bench: Bench, offset: int) -> Record:
+    return bench.record(changed("evt_bad", quantity=SECRET, **BAD), offset)
+
+
+def unknown_status(bench: Bench, offset: int) -> Record:
+    return bench.record(changed("evt_bad", status=SECRET, **BAD), offset)
+
+
+def other_customer(bench: Bench, offset: int) -> Record:
+    one = changed("evt_bad", **BAD)
+    return bench.record(replace(one, body=changed("evt_bad", sid="sub_bad", customer="cus_2").body), offset)
+
+
+def broken_seal(bench: Bench, offset: int) -> Record:
+    record = bench.record(changed("evt_bad", **BAD), offset)
+    return replace(record, value=record.value[:-1] + bytes([record.value[-1] ^ 1]))
+
+
+def refused_on_saving(bench: Bench, offset: int) -> Record:
+    return bench.record(refused_by_postgres("evt_bad", **BAD), offset)
+
+
+def our_own_bug(bench: Bench, offset: int) -> Record:
+    return bench.record(changed("evt_bad", lookup_key="cursed", **BAD), offset)
+
+
+POISONS: dict[str, Callable[[Bench, int], Record]] = {
+    "a body that is cut off": broken_body,
+    "a number that is none": wrong_type,
+    "a status that we do not know": unknown_status,
+    "a body of another customer": other_customer,
+    "a seal that is broken": broken_seal,
+    "a value that PostgreSQL refuses": refused_on_saving,
+    "a bug of ours": our_own_bug,
+}
+every_poison = pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS.keys())
+
+
+def fates(bench: Bench) -> dict[str, str]:
+    return {row["fact_id"]: row["outcome"] for row in bench.sql("SELECT fact_id, outcome FROM reports.facts")}
+
+
+@every_poison
+@pytest.mark.parametrize("batch", [1, 3, 9])
+async def test_poison_is_parked_with_the_later_facts_of_its_account_and_others_go_on(
+    bench: Bench, poison: Callable[[Bench, int], Record], batch: int
+) -> None:
+    told = [
+        changed("evt_0", kind="created", **BAD),
+        changed("evt_1", customer="cus_1"),
+        changed("evt_2", NOW + 1, customer="cus_1", quantity=2),
+        changed("evt_bad"),
+        changed("evt_4", NOW + 4, **BAD),
+        changed("evt_5", NOW + 5, customer="cus_5", sid="sub_5"),
+        customer("evt_6", NOW + 6, customer_id="cus_bad"),
+        changed("evt_7", NOW + 7, customer="cus_1", quantity=3),
+        changed("evt_8", NOW + 8, quantity=9, **BAD),
+    ]
+    records = bench.records(told)
+    records[3] = poison(bench, 3)
+    intake = await bench.intake(bench.tools(catalog=BrokenCatalog("cursed")))
+
+    for first in range(0, len(records), batch):
+        await intake.take(records[first : first + batch])
+
+    waiting = ["evt_bad", "evt_4", "evt_6", "evt_8"]
+    assert fates(bench) == {one.id: "parked" if one.id in waiting else "applied" for one in told}
+    rows = bench.table("parked")
+    assert [row["fact_id"] for row in rows] == waiting, "in order"
+    assert [row["root"] for row in rows] == [True, False, False, False]
+    assert len({row["lane"] for row in rows}) == 1
+    assert [row["attempts"] for row in rows] == [1, 1, 1, 1]
+    [position] = bench.table("positions")
+    assert position["next_offset"] == len(told)
+
+
+@every_poison
+async def test_a_parked_fact_keeps_its_bytes_and_a_reason_that_gives_nobody_away(
+    bench: Bench, poison: Callable[[Bench, int], Record]
+) -> None:
+    record = poison(bench, 0)
+    await (await bench.intake(bench.tools(catalog=BrokenCatalog("cursed")))).take([record])
+
+    [fact] = await parked.listed(bench.database)
+    body = fact.body(bench.store_keys)
+    if fact.opened:
+        context = fact.envelope.seal_context
+        assert body == bench.edge_keys.decrypt(record.headers["fact_key_id"].decode(), record.value, context)
+    else:
+        assert body == record.value, "what the edge's key does not open is kept as it came"
+        assert poison is broken_seal
+    assert fact.reason
+    assert SECRET not in json.dumps(bench.sql("SELECT to_jsonb(p) - 'sealed' AS row FROM parked_facts AS p"))
+    assert SECRET not in json.dumps(bench.sql("SELECT to_jsonb(o) AS row FROM outbox AS o"))
+    assert SECRET.encode() not in fact.sealed
+
+
+async def test_headers_that_hold_no_envelope_park_the_record_by_its_place(bench: Bench) -> None:
+    good = bench.records([changed("evt_0"), changed("evt_1"), changed("evt_2", NOW + 2, quantity=2)])
+    garbage = replace(good[1], headers={"fact_id": b"\xff\xfe", "fact_source": b"nobody"})
+    intake = await bench.intake()
+
+    await intake.take([good[0], garbage, good[2]])
+    await intake.take([garbage])
+
+    assert fates(bench) == {"evt_0": "applied", "stripe.events/0/1": "parked", "evt_2": "applied"}
+    [fact] = await parked.listed(bench.database)
+    assert fact.body(bench.store_keys) == garbage.value
+    assert not fact.opened, "nobody could tell which key sealed it"
+
+
+@every_poison
+async def test_what_is_parked_is_said_once_and_names_its_lane(
+    bench: Bench, poison: Callable[[Bench, int], Record]
+) -> None:
+    record = poison(bench, 0)
+    intake = await bench.intake(bench.tools(catalog=BrokenCatalog("cursed")))
+    await intake.take([record])
+    await intake.take([record])
+
+    [said] = bench.sql("SELECT subject, data FROM outbox WHERE topic = 'billing.parked'")
+    [row] = bench.table("parked")
+    data = json.loads(said["data"])
+    assert (data["fact_id"], data["lane"], data["reason"]) == ("evt_bad", row["lane"], row["reason"])
+
+
+async def test_a_data_error_in_a_late_statement_is_poison_and_not_the_worlds_trouble(own_bench: Bench) -> None:
+    """Inside a pipeline the statements behind the culprit fail with words of their own; the first error counts."""
+    own_bench.sql("ALTER TABLE outbox ADD CHECK (subject <> 'sub_bad')")
+    intake = await own_bench.intake()
+    told = [changed(f"evt_{number}", sid=f"sub_{number}", customer=f"cus_{number}") for number in range(6)]
+    told[2] = changed("evt_2", **BAD)
+
+    await intake.take(own_bench.records(told))
+
+    [row] = own_bench.table("parked")
+    assert (row["fact_id"], row["reason"]) == ("evt_2", "CheckViolation while applying")
+    assert len(own_bench.table("journal")) == 5
+
+
+REFUSE: LiteralString = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF to_jsonb(NEW)::text LIKE '%%' || TG_ARGV[0] || '%%' THEN
+            RAISE EXCEPTION 'refused' USING ERRCODE = '22003';
+        END IF;
+        RETURN NEW;
+    END $$
+"""
+
+
+@pytest.mark.parametrize("table", ["subscriptions", "subscription_versions", "journal", "outbox"])
+async def test_whatever_table_refuses_a_fact_it_is_that_facts_poison(own_bench: Bench, table: LiteralString) -> None:
+    own_bench.sql(REFUSE)
+    own_bench.sql(f"CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse('sub_bad')")
+    intake = await own_bench.intake()
+
+    await intake.take(own_bench.records([changed("evt_bad", **BAD), changed("evt_2")]))
+
+    assert fates(own_bench) == {"evt_bad": "parked", "evt_2": "applied"}
+
+
+async def test_a_fact_that_cannot_even_be_parked_ends_the_process(own_bench: Bench) -> None:
+    own_bench.sql(REFUSE)
+    own_bench.sql("CREATE TRIGGER refuse BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION refuse('evt_bad')")
+    intake = await own_bench.intake()
+
+    with pytest.raises(Stop, match="intake failed"):
+        await intake.take(own_bench.records([changed("evt_bad", **BAD), changed("evt_2")]))
+
+    assert fates(own_bench) == {}
+    [position] = own_bench.table("positions")
+    assert position["next_offset"] == 0
+
+
+async def test_a_lane_is_redriven_from_its_head_in_order(bench: Bench) -> None:
+    told = [changed("evt_0", kind="created", **BAD), changed("evt_bad"), changed("evt_2", NOW + 2, quantity=2, **BAD)]
+    records = bench.records(told)
+    records[1] = our_own_bug(bench, 1)
+    await (await bench.intake(bench.tools(catalog=BrokenCatalog("cursed")))).take(records)
+    root, follower = await parked.listed(bench.database)
+
+    with pytest.raises(apply.NotFirst):
+        await apply.redrive(bench.tools(), follower)
+    for one in (root, follower):
+        await apply.redrive(bench.tools(), one)
+
+    assert bench.table("parked") == []
+    journal = bench.sql("SELECT fact_id, topic_offset FROM journal ORDER BY account_seq")
+    assert journal == [
+        {"fact_id": "evt_0", "topic_offset": 0},
+        {"fact_id": "evt_bad", "topic_offset": 1},
+        {"fact_id": "evt_2", "topic_offset": 2},
+    ]
+    with pytest.raises(apply.NotFirst):
+        await apply.redrive(bench.tools(), root)
+
+
+async def test_what_is_still_poison_stays_parked(bench: Bench) -> None:
+    tools = bench.tools(catalog=BrokenCatalog("cursed"))
+    await (await bench.intake(tools)).take([our_own_bug(bench, 0), bench.record(changed("evt_1", **BAD), 1)])
+    before = bench.fingerprint()
+    root, _ = await parked.listed(bench.database)
+
+    with pytest.raises(RuntimeError, match="cursed"):
+        await apply.redrive(tools, root)
+    assert bench.fingerprint() == before
+
+    await parked.tried(bench.database, root.envelope, "still cursed")
+    [again] = await parked.listed(bench.database, fact_id="evt_bad")
+    assert (again.attempts, again.reason) == (2, "still cursed")
+
+
+async def test_a_discarded_root_is_journaled_as_refused_and_frees_its_lane(bench: Bench) -> None:
+    intake = await bench.intake()
+    await intake.take([unknown_status(bench, 0), bench.record(changed("evt_1", **BAD), 1)])
+    root, follower = await parked.listed(bench.database)
+
+    await apply.discard(bench.tools(), root, "nonsense")
+    await apply.redrive(bench.tools(), follower)
+    await intake.take([bench.record(changed("evt_2", NOW + 2, quantity=2, **BAD), 2)])
+
+    assert fates(bench) == {"evt_bad": "refused", "evt_1": "applied", "evt_2": "applied"}
+    assert bench.sql("SELECT reason FROM reports.facts WHERE fact_id = 'evt_bad'") == [
+        {"reason": "discarded: nonsense"}
+    ]
+
+
+async def test_a_lane_holds_up_a_fact_that_names_its_account_for_another_customer(bench: Bench) -> None:
+    intake = await bench.intake()
+    await intake.take(
+        bench.records(
+            [
+                customer("evt_0", customer_id="cus_bad", account="P1"),
+                changed("evt_bad", status="dancing", **BAD),
+                customer("evt_1", customer_id="cus_1", account="P1"),
+                customer("evt_2", customer_id="cus_2", account="P2"),
+            ]
+        )
+    )
+
+    assert fates(bench) == {"evt_0": "applied", "evt_bad": "parked", "evt_1": "parked", "evt_2": "applied"}
+
+
+def rotten(count: int, *, first: int = 0) -> list[Told]:
+    """Each the root of a lane of its own."""
+    return [
+        changed(f"evt_rotten_{n}", status="dancing", customer=f"cus_rotten_{n}", sid=f"sub_rotten_{n}")
+        for n in range(first, first + count)
+    ]
+
+
+async def test_when_too_much_is_poison_we_are_the_bug_and_stay_stopped_until_cleared(bench: Bench) -> None:
+    intake = await bench.intake(limits=WARY)
+    await intake.take(bench.records([*(changed(f"evt_{n}", NOW + n) for n in range(50)), *rotten(20)]))
+
+    with pytest.raises(Stop, match="21 of the last 71"):
+        await intake.take(bench.records(rotten(1, first=20)))
+    with pytest.raises(Stop, match="is stopped: 21 of the last 71"):
+        await bench.intake(limits=WARY)
+
+    assert await stops.clear(bench.database, GROUP, "mended") is not None
+    intake = await bench.intake(limits=WARY)
+    await intake.take(bench.records([changed("evt_after", NOW + 99), *rotten(20, first=30)]))
+    assert fates(bench)["evt_after"] == "applied"
+
+
+async def test_the_ratio_is_remembered_over_a_restart(bench: Bench) -> None:
+    await (await bench.intake(limits=WARY)).take(bench.records(rotten(20)))
+
+    restarted = await bench.intake(limits=WARY)
+    with pytest.raises(Stop):
+        await restarted.take(bench.records(rotten(1, first=20)))
+
+
+async def test_followers_are_not_counted_as_our_bugs(bench: Bench) -> None:
+    intake = await bench.intake(limits=WARY)
+    followers = [changed(f"evt_{n}", NOW + n, customer="cus_rotten_0", sid="sub_rotten_0") for n in range(60)]
+
+    await intake.take(bench.records([*rotten(1), *followers]))
+
+    assert len(bench.table("parked")) == 61
+
+
+async def test_a_few_roots_among_many_facts_stop_nobody(bench: Bench) -> None:
+    intake = await bench.intake(limits=WARY)
+    for first in range(0, 500, 100):
+        good = [changed(f"evt_{n}", NOW + n) for n in range(first, first + 100)]
+        await intake.take(bench.records([*good, *rotten(5, first=first)]))
+
+    assert sum(row["root"] for row in bench.table("parked")) == 25

@@ -1,0 +1,246 @@
+"""The world goes away and comes back: the same batch again, in place, bounded, and nothing parked because of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from runtime.failures import Stop, Transient
+from runtime.keys import Keyring
+from runtime import clock
+from store.intake import Intake
+from store.postgres import CommitRefused, Connection, Database, is_transient, one_transaction
+from tests.support_store import NOW, PATIENT, Bench, Told, changed
+
+IMPATIENT = replace(PATIENT, retry_count_max=2)
+
+
+def facts(count: int) -> list[Told]:
+    return [changed(f"evt_{number}", NOW + number, quantity=number) for number in range(count)]
+
+
+class Troubled(Database):
+    """Connections to which something happens, so many times, before a statement that holds certain words."""
+
+    times = 0
+    words = "INSERT INTO journal"
+    trouble = "SELECT pg_terminate_backend(pg_backend_pid())"
+    tries = 0
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        async with super().connection() as connection:
+            yield _Troubled(connection, self)  # type: ignore[misc]  # All of a connection that anybody uses.
+
+
+class _Troubled:
+    def __init__(self, connection: Connection, owner: Troubled) -> None:
+        self._connection = connection
+        self._owner = owner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def execute(self, query: str, *args: Any, **kwargs: Any) -> Any:
+        if self._owner.words in query:
+            self._owner.tries += 1
+            if self._owner.times > 0:
+                self._owner.times -= 1
+                await self._connection.execute(self._owner.trouble)  # type: ignore[arg-type]  # A test's own words.
+        return await self._connection.execute(query, *args, **kwargs)  # type: ignore[arg-type]  # Passed on.
+
+
+async def troubled(
+    bench: Bench, trouble: str, times: int, words: str = "INSERT INTO journal", **options: Any
+) -> Troubled:
+    database = await bench.stack.enter_async_context(Troubled(bench.app_url, application_name="troubled", **options))
+    database.trouble, database.times, database.words = trouble, times, words
+    return database
+
+
+RAISE = "DO $$ BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '{}'; END $$"
+TROUBLES = {
+    "the server ends the connection": "SELECT pg_terminate_backend(pg_backend_pid())",
+    "two transactions cannot both be": RAISE.format("40001"),
+    "two transactions wait for each other": RAISE.format("40P01"),
+    "the disk is full": RAISE.format("53100"),
+    "a lock is not to be had": RAISE.format("55P03"),
+    "the server is going down": RAISE.format("57P01"),
+    "a statement of many facts took too long": RAISE.format("57014"),
+    "the server is a standby now": RAISE.format("25006"),
+}
+
+
+@pytest.mark.parametrize("words", ["INSERT INTO inbox", "INSERT INTO journal", "UPDATE consumer_positions"])
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
+async def test_what_passes_by_itself_is_tried_again_and_parks_nothing(bench: Bench, trouble: str, words: str) -> None:
+    database = await troubled(bench, trouble, 2, words)
+    intake = await bench.intake(bench.tools(database=database))
+
+    await intake.take(bench.records(facts(3)))
+
+    assert database.tries >= 3, "it did not happen"
+    outcomes = bench.sql("SELECT outcome, count(*) AS n FROM reports.facts GROUP BY outcome")
+    assert outcomes == [{"outcome": "applied", "n": 3}]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
+async def test_what_does_not_pass_ends_the_process_with_nothing_moved(bench: Bench, trouble: str) -> None:
+    database = await troubled(bench, trouble, 1_000)
+    intake = await bench.intake(bench.tools(database=database), limits=IMPATIENT)
+    before = bench.fingerprint()
+
+    with pytest.raises(Stop, match="stayed away"):
+        await intake.take(bench.records(facts(3)))
+
+    assert database.tries == IMPATIENT.retry_count_max + 1
+    assert bench.fingerprint() == before
+
+
+async def test_trying_again_is_bounded_in_time_too(bench: Bench) -> None:
+    database = await troubled(bench, RAISE.format("53100"), 1_000_000)
+    limits = replace(PATIENT, retry_count_max=1_000_000, retry_seconds_max=0.2)
+    intake = await bench.intake(bench.tools(database=database), limits=limits)
+
+    async with asyncio.timeout(10):
+        with pytest.raises(Stop, match="stayed away"):
+            await intake.take(bench.records(facts(1)))
+
+
+async def test_a_statement_of_one_fact_that_takes_too_long_is_that_facts_poison(bench: Bench) -> None:
+    database = await troubled(bench, RAISE.format("57014"), 1)
+    intake = await bench.intake(bench.tools(database=database))
+
+    await intake.take(bench.records(facts(1)))
+
+    [parked] = bench.table("parked")
+    assert (parked["root"], parked["reason"]) == (True, "QueryCanceled while applying")
+
+
+async def test_waiting_long_for_a_lock_is_nobodys_poison(bench: Bench) -> None:
+    """Somebody holds the row longer than any statement may take: the world is away, the fact is good."""
+    database = await bench.other_database(statement_seconds_max=1)
+    intake = await bench.intake(bench.tools(database=database), limits=IMPATIENT)
+    await intake.take(bench.records(facts(1)))
+    before = bench.fingerprint()
+
+    with psycopg.connect(bench.superuser_url) as holder:
+        holder.execute("SELECT 1 FROM customers FOR UPDATE")
+        with pytest.raises(Stop, match="LockNotAvailable"):
+            await intake.take(bench.records([changed("evt_9", NOW + 9)]))
+
+    assert bench.fingerprint() == before
+
+
+async def test_connections_that_died_while_idle_are_replaced_at_once(bench: Bench) -> None:
+    intake = await bench.intake()
+    await intake.take(bench.records(facts(1)))
+    bench.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
+
+    await intake.take(bench.records([changed("evt_9", NOW + 9)]))
+
+    assert len(bench.table("journal")) == 2
+
+
+async def test_a_key_that_is_late_holds_the_batch_up_and_then_ends_the_process(bench: Bench) -> None:
+    """Keys travel apart from facts: what they sealed is good, and must not be parked meanwhile."""
+    file = bench.folder / "elsewhere.json"
+    Keyring.generate(file, clock.now())
+    intake = await bench.intake(bench.tools(edge_keys=Keyring.from_file(file)), limits=IMPATIENT)
+    records = bench.records(facts(2))
+    before = bench.fingerprint()
+
+    with pytest.raises(Stop, match="stayed away"):
+        await intake.take(records)
+    assert bench.fingerprint() == before
+
+    file.write_bytes((bench.folder / "edge.json").read_bytes())
+    await intake.take(records)
+    assert len(bench.table("journal")) == 2
+
+
+async def test_a_commit_that_is_answered_by_rollback_is_noticed(bench: Bench) -> None:
+    """Whoever swallowed the first error asks for a commit of nothing, and PostgreSQL does not call that an error."""
+    with pytest.raises(CommitRefused):
+        async with one_transaction(bench.database) as connection:
+            await connection.execute("INSERT INTO accounts (account_id) VALUES ('ac_lost')")
+            with suppress(psycopg.Error):
+                async with connection.pipeline():  # Its end is a sync: the transaction goes on, and is aborted.
+                    await connection.execute("SELECT 1 / 0")
+
+    assert bench.table("accounts") == []
+
+
+async def test_a_swallowed_sql_error_loses_no_fact(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from store import journal
+
+    write, times = journal.write, 1
+
+    async def careless(connection: Connection, *args: Any) -> None:
+        nonlocal times
+        if times:
+            times -= 1
+            with suppress(psycopg.Error):
+                await (await connection.execute("SELECT 1 / 0 AS nothing")).fetchall()
+        await write(connection, *args)
+
+    monkeypatch.setattr(journal, "write", careless)
+    intake = await bench.intake()
+    await intake.take(bench.records(facts(3)))
+
+    assert times == 0
+    assert len(bench.table("journal")) == 3
+    assert bench.table("parked") == []
+
+
+async def test_a_canceled_batch_leaves_nothing_and_its_retry_everything(bench: Bench) -> None:
+    intake = await bench.intake()
+    records = bench.records(facts(3))
+    before = bench.fingerprint()
+    with psycopg.connect(bench.superuser_url) as holder:
+        holder.execute("LOCK TABLE journal")
+        task = asyncio.create_task(intake.take(records))
+        while not bench.sql("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert bench.fingerprint() == before
+
+    await intake.take(records)
+    assert len(bench.table("journal")) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (psycopg.errors.UniqueViolation("x"), False),
+        (psycopg.errors.NumericValueOutOfRange("x"), False),
+        (psycopg.errors.DataError("a NUL character"), False),
+        (psycopg.errors.SerializationFailure("x"), True),
+        (psycopg.OperationalError("the connection is lost"), True),
+        (psycopg.InterfaceError("the connection is closed"), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (Transient(), True),
+        (ValueError("x"), False),
+        (Stop("x"), False),
+    ],
+    ids=repr,
+)
+def test_trouble_of_the_world_is_told_from_trouble_of_a_fact(error: Exception, transient: bool) -> None:
+    assert is_transient(error) is transient
+
+
+@pytest.mark.parametrize("take", [Intake.take])
+async def test_nothing_is_asked_of_the_database_for_nothing(bench: Bench, take: Any) -> None:
+    database = await troubled(bench, RAISE.format("53100"), 1_000, words="")
+    intake = Intake("billing.books", bench.tools(database=database), IMPATIENT, None)  # type: ignore[arg-type]  # Not asked.
+
+    await take(intake, [])
+
+    assert database.tries == 0
