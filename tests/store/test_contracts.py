@@ -154,7 +154,9 @@ async def test_dying_at_any_statement_leaves_nothing_behind(bench: Bench, case: 
     assert recovered == bench.tables(), "the retry gives the same as an undisturbed run"
 
 
-@pytest.mark.parametrize("case", [case for case in CASES.values() if case.outcome in {Outcome.REFUSED, Outcome.IGNORED}])
+@pytest.mark.parametrize(
+    "case", [case for case in CASES.values() if case.outcome in {Outcome.REFUSED, Outcome.IGNORED}]
+)
 async def test_a_refusal_leaves_the_present_alone_and_says_nothing_about_it(bench: Bench, case: Case) -> None:
     intake = await bench.intake()
     await intake.take(bench.records(case.before))
@@ -205,7 +207,9 @@ def assert_numbers_are_gapless(bench: Bench) -> None:
         account: count for account, count in counted.items() if account
     }
     said: dict[tuple[str, str], list[int]] = {}
-    for row in bench.sql("SELECT topic, account_id, sequence FROM outbox WHERE sequence IS NOT NULL ORDER BY outbox_id"):
+    for row in bench.sql(
+        "SELECT topic, account_id, sequence FROM outbox WHERE sequence IS NOT NULL ORDER BY outbox_id"
+    ):
         said.setdefault((row["topic"], row["account_id"]), []).append(row["sequence"])
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in said.values()), said
     lasts = bench.sql("SELECT topic, account_id, last_sequence FROM outbox_sequences")
