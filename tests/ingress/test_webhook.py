@@ -307,7 +307,7 @@ async def test_who_sends_headers_a_byte_at_a_time_is_hung_up_on(own_door: Callab
 async def test_who_sends_a_second_requests_headers_slowly_is_hung_up_on_too(own_door: Callable[..., Door]) -> None:
     door = own_door(HEADERS_SECONDS_MAX="0.5")
 
-    heard = await _drip(door, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET", b"x", 5)
+    heard = await _drip(door, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /", b"x", 5)
 
     assert heard.startswith(b"HTTP/1.1 200")
     assert heard.count(b"HTTP/1.1") == 1
