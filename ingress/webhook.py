@@ -122,7 +122,7 @@ class Door:
         return await self._pass_on(envelope, body)
 
     async def _pass_on(self, envelope: Envelope, body: bytes) -> Answer:
-        key_id, sealed = self._keyring.encrypt(body, envelope.id.encode())
+        key_id, sealed = self._keyring.encrypt(body, envelope.seal_context)
         try:
             await self._producer.publish(envelope.model_copy(update={"key_id": key_id}), sealed)
         except Unacknowledged:

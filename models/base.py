@@ -18,6 +18,11 @@ SCHEMA_VERSION: Final = 1
 
 HEADER_PREFIX: Final = "fact_"
 
+SEALED_FIELDS: Final = {
+    *("source", "id", "type", "subject", "customer", "account", "occurred_at", "received_at"),
+    *("api_version", "livemode", "stripe_account"),
+}
+
 State = TypeVar("State")
 Said = TypeVar("Said")
 
@@ -86,6 +91,13 @@ class Envelope(Model):
     def partition_key(self) -> str:
         """Facts with the same key keep their order in Kafka: the customer, else the object, else the fact alone."""
         return self.customer or self.subject or self.id
+
+    @property
+    def seal_context(self) -> bytes:
+        """What a sealed body is bound to: the fields below, so that nobody who may write the topic can pass a true body
+        off under another name, time or owner.  A list of its own: a field that is added later breaks no old seal.
+        """
+        return self.model_dump_json(include=SEALED_FIELDS, exclude_none=True).encode()
 
     def to_headers(self) -> list[tuple[str, bytes]]:
         """Every known field as a Kafka header, in the order of declaration."""

@@ -116,7 +116,7 @@ class ParkedFact:
 
     def body(self, store_keys: Keyring) -> bytes:
         """The bytes that were parked; as signed where `opened`, else as the edge sealed them."""
-        return store_keys.decrypt(self.key_id, self.sealed, self.envelope.id.encode())
+        return store_keys.decrypt(self.key_id, self.sealed, self.envelope.seal_context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ async def write(connection: Connection, group: str, parked: Sequence[Parked], st
     if not parked:
         return
     arrivals = [one.arrival for one in parked]
-    sealed = [store_keys.encrypt(arrival.body, arrival.envelope.id.encode()) for arrival in arrivals]
+    sealed = [store_keys.encrypt(arrival.body, arrival.envelope.seal_context) for arrival in arrivals]
     await connection.execute(
         WRITE,
         {
@@ -179,7 +179,7 @@ async def write(connection: Connection, group: str, parked: Sequence[Parked], st
 
 async def quarantine(connection: Connection, copy: Arrival, store_keys: Keyring) -> bool:
     """Keep a second content under a known id; False when this very content was kept before."""
-    key_id, sealed = store_keys.encrypt(copy.body, copy.envelope.id.encode())
+    key_id, sealed = store_keys.encrypt(copy.body, copy.envelope.seal_context)
     kept = await connection.execute(
         COPY,
         {

@@ -91,7 +91,6 @@ class Shop:
         offset, self.next_offset = self.next_offset, self.next_offset + 1
         second = FIRST_SECOND + offset
         body = _event(fact_id, second, customer, price, subscription)
-        key_id, sealed = self.edge_keys.encrypt(json.dumps(body).encode(), fact_id.encode())
         envelope = Envelope(
             source=Source.STRIPE,
             id=fact_id,
@@ -101,9 +100,10 @@ class Shop:
             occurred_at=datetime.fromtimestamp(second, UTC),
             received_at=datetime.fromtimestamp(second, UTC),
             livemode=False,
-            key_id=key_id,
             api_version="2024-06-20",
         )
+        key_id, sealed = self.edge_keys.encrypt(json.dumps(body).encode(), envelope.seal_context)
+        envelope = envelope.model_copy(update={"key_id": key_id})
         return Record(TOPIC, 0, offset, second * 1000, customer.encode(), sealed, dict(envelope.to_headers()))
 
     async def worker(self, *, of_a_bad_release: bool = False) -> Intake:

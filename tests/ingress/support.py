@@ -158,7 +158,7 @@ async def published(bootstrap_servers: str, keys: Path, fact_ids: Iterable[str])
                 envelope = Envelope.from_headers(dict(record.headers))
                 if envelope.id in missing:
                     assert envelope.key_id is not None
-                    body = keyring.decrypt(envelope.key_id, record.value, envelope.id.encode())
+                    body = keyring.decrypt(envelope.key_id, record.value, envelope.seal_context)
                     found[envelope.id] = Published(record.key, envelope, body, record.value)
                     missing.discard(envelope.id)
     finally:
