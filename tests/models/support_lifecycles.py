@@ -69,11 +69,11 @@ class Lifecycle:
     salt: int
     happenings: tuple[tuple[Json, Json | None, str, int], ...]
 
-    def events(self, chance: random.Random | None = None) -> list[Json]:
-        """The events in their true order, each in a shape of its own."""
+    def events(self, chance: random.Random | None = None, shapes: Sequence[str] = SHAPES) -> list[Json]:
+        """The events in their true order, each in one of these shapes."""
         chance = chance or random.Random(self.salt)
         return [
-            event(self._event_id(place), after, before, kind=kind, created=second, shape=chance.choice(SHAPES))
+            event(self._event_id(place), after, before, kind=kind, created=second, shape=chance.choice(shapes))
             for place, (after, before, kind, second) in enumerate(self.happenings)
         ]
 
