@@ -22,6 +22,7 @@ from ops.local.folders import CACHE, remove
 
 START_SECONDS_MAX: Final = 60.0
 STOP_SECONDS_MAX: Final = 10.0  # Making the class data archive takes two or three of them, once.
+_ENDED_BY_SIGTERM: Final = 143  # A JVM that shut down in order says so.
 _CLUSTER_ID: Final = "billstreamLocalKafka00"  # 22 characters of base64url: Kafka wants a UUID.
 
 
@@ -100,9 +101,14 @@ class LocalKafka:
         return [f"-XX:ArchiveClassesAtExit={self._archive_draft}"]
 
     def _keep_archive(self) -> None:
-        if self._archive_draft is not None and self._archive_draft.exists():
-            self._archive_draft.replace(_archive(java.required()))
-        self._archive_draft = None
+        """A broker that was killed may have left half of it."""
+        draft, self._archive_draft = self._archive_draft, None
+        if draft is None or not draft.exists():
+            return
+        if self.child.exit_status == _ENDED_BY_SIGTERM:
+            draft.replace(_archive(java.required()))
+        else:
+            remove(draft)
 
     def _settings_file(self) -> Path:
         return self.home / "server.properties"

@@ -1,6 +1,7 @@
 """A stack from its first start to its last trace."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,6 +20,7 @@ from ops.local.errors import CannotStart
 from ops.local.home import Home
 from ops.local.postgres import Role
 from ops.local.stack import Stack
+from ops.local.state import Phase
 from ops.local.waiting import until
 
 Make = Callable[..., Awaitable[Stack]]
@@ -35,6 +37,20 @@ def home(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "home"
     yield folder
     _billing("down", "--home", folder)
+
+
+def _in_foreground(home: Path) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "ops.cli", "up", "--home", home]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, text=True)
+
+
+def _left_in(home: Path) -> list[Path]:
+    return list(home.rglob("*"))
+
+
+def _is_at(home: Path, phase: Phase) -> bool:
+    found = state.read(home)
+    return found is not None and found.phase is phase
 
 
 def _assert_down_leaves_nothing(home: Path) -> None:
@@ -83,6 +99,18 @@ async def test_nothing_survives_the_sigkill_of_the_supervisor_and_down_clears_up
     await until(lambda: not any(is_running(pid) for pid in pids.values()), 15)
     assert _billing("status", "--home", home).returncode == 1
     _assert_down_leaves_nothing(home)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.READY])
+async def test_ctrl_c_ends_a_stack_however_far_it_has_come_and_leaves_nothing(home: Path, phase: Phase) -> None:
+    with _in_foreground(home) as terminal:
+        await until(lambda: _is_at(home, phase), 120)
+
+        terminal.send_signal(signal.SIGINT)
+
+        assert terminal.wait(60) == 0
+    assert not _left_in(home)
 
 
 async def test_a_process_that_dies_is_ready_again_on_the_same_port_and_the_state_names_it_anew(
