@@ -50,7 +50,7 @@ def make_app(settings: BooksSettings, progress: Progress, end: End) -> Positione
     app.transport = PositionedTransport(app.conf.broker_consumer, app)
     app.progress = progress
     app.end = end
-    app.on_partitions_revoked.connect(_forget_progress)
+    app.on_partitions_revoked.connect(_forget_progress)  # type: ignore[arg-type]  # It is also told who signals.
     return app
 
 
