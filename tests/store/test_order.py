@@ -1,5 +1,6 @@
 """Whatever order facts come in, the same rows, the same versions, the same last word.  On the database, end to end."""
 
+import itertools
 import json
 import random
 from collections.abc import Sequence
@@ -70,13 +71,15 @@ async def test_any_order_of_arrival_ends_in_the_same_books(bench: Bench, seed: i
 
 
 async def test_every_order_of_a_short_life_ends_in_the_same_books(bench: Bench) -> None:
-    """Three updates in one second, told by their previous attributes alone, a naming, and an end: all 720 orders."""
-    # Side by side in one database, each with names of its own: the order of the ids within one life stays the same.
-    import itertools
-
-    orders = list(itertools.permutations(range(6)))
+    """Three updates in one second, told apart by their previous attributes alone, and an end: every order of the five,
+    and in each, a naming somewhere.  All side by side in one database, each life with names of its own."""
+    arriving: list[list[Told]] = []
+    for number, order in enumerate(itertools.permutations(range(5))):
+        *life, naming = _short_life(number)
+        told = [life[place] for place in order]
+        told.insert(number % 6, naming)
+        arriving.append(told)
     intake = await bench.intake()
-    arriving = [[_short_life(number)[place] for place in order] for number, order in enumerate(orders)]
     for turn in range(6):
         await intake.take(bench.records([one[turn] for one in arriving]))
 
@@ -85,7 +88,7 @@ async def test_every_order_of_a_short_life_ends_in_the_same_books(bench: Bench) 
     for row in rows:
         assert row["account_id"] == rows[0]["account_id"]
         lines.setdefault(row["subscription_id"], []).append((row["status"], row["quantity"], row["as_of"]))
-    assert len(lines) == 720
+    assert len(lines) == 120
     assert len({tuple(line) for line in lines.values()}) == 1
     assert [quantity for _, quantity, _ in next(iter(lines.values()))] == [1, 2, 3, 4, 4]
 

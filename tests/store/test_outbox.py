@@ -1,0 +1,135 @@
+"""What we have to say is said in order, at least once, by one relay at a time, and nothing is skipped."""
+
+import json
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from store.outbox import Outbox, OutboxRow
+from tests.store.test_contracts import assert_numbers_are_gapless
+from tests.support_store import NOW, Bench, changed
+
+INSERT = """
+    INSERT INTO outbox (written_at, topic, key, event_id, type, subject, occurred_at, data)
+    VALUES (clock_timestamp(), 'billing.alerts', 'rule', %(id)s, 't.v1', 's', now(), '{}')
+"""
+
+
+async def filled(bench: Bench, count: int = 5) -> Outbox:
+    told = [changed(f"evt_{n}", NOW + n, quantity=n, sid=f"sub_{n % 2}", customer=f"cus_{n % 2}") for n in range(count)]
+    await (await bench.intake()).take(bench.records(told))
+    return Outbox(bench.database)
+
+
+def said(rows: tuple[OutboxRow, ...]) -> list[str]:
+    return [dict(row.headers)["ce_id"].decode().split("/")[1] for row in rows]
+
+
+async def sent(outbox: Outbox, batch_max: int = 100) -> list[str]:
+    async with outbox.claim(batch_max) as claim:
+        return said(claim.rows)
+
+
+async def test_rows_are_claimed_oldest_first_and_each_is_marked_once(bench: Bench) -> None:
+    outbox = await filled(bench)
+
+    assert [await sent(outbox, 2) for _ in range(4)] == [["evt_0", "evt_1"], ["evt_2", "evt_3"], ["evt_4"], []]
+
+    marks = bench.sql("SELECT sent_at FROM outbox")
+    assert all(row["sent_at"] for row in marks)
+    assert await sent(outbox) == []
+    assert bench.sql("SELECT sent_at FROM outbox") == marks
+
+
+async def test_whatever_goes_wrong_while_sending_marks_nothing(bench: Bench) -> None:
+    outbox = await filled(bench)
+
+    with pytest.raises(ConnectionResetError):
+        async with outbox.claim(3) as claim:
+            assert len(claim.rows) == 3
+            raise ConnectionResetError
+
+    assert await sent(outbox, 3) == ["evt_0", "evt_1", "evt_2"], "the same again"
+
+
+async def test_of_two_relays_one_has_the_turn(bench: Bench) -> None:
+    outbox = await filled(bench)
+    other = Outbox(await bench.other_database())
+
+    async with outbox.claim(2) as mine, other.claim(2) as theirs:
+        assert len(mine.rows) == 2
+        assert theirs.rows == ()
+
+    assert await sent(other, 2) == ["evt_2", "evt_3"], "the turn goes on when it is given back"
+
+
+async def test_a_relay_that_dies_gives_its_turn_up(bench: Bench) -> None:
+    outbox = await filled(bench)
+    other = Outbox(await bench.other_database())
+
+    with pytest.raises(psycopg.OperationalError):
+        async with outbox.claim(5):
+            bench.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
+            while bench.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"):
+                pass
+            assert await sent(other) == ["evt_0", "evt_1", "evt_2", "evt_3", "evt_4"]
+
+
+async def test_an_id_that_commits_after_a_larger_one_is_not_skipped(bench: Bench) -> None:
+    outbox = Outbox(bench.database)
+    with psycopg.connect(bench.app_url) as slow:
+        slow.execute(INSERT, {"id": "stripe/slow/t/s"})
+        with psycopg.connect(bench.app_url) as quick:
+            quick.execute(INSERT, {"id": "stripe/quick/t/s"})
+        assert await sent(outbox) == ["quick"]
+
+    assert await sent(outbox) == ["slow"]
+
+
+async def test_a_row_travels_as_a_cloud_event(bench: Bench) -> None:
+    outbox = await filled(bench, 3)
+
+    async with outbox.claim(10) as claim:
+        row = claim.rows[2]
+
+    account_id = bench.sql("SELECT account_id FROM customers WHERE customer_id = 'cus_0'")[0]["account_id"]
+    assert (row.topic, row.key) == ("billing.subscriptions", account_id)
+    assert dict(row.headers) == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"stripe/evt_2/billing.subscription.changed.v1/sub_0",
+        "ce_type": b"billing.subscription.changed.v1",
+        "ce_source": b"/billstream/books",
+        "ce_subject": b"sub_0",
+        "ce_time": datetime.fromtimestamp(NOW + 2, UTC).isoformat().replace("+00:00", "Z").encode(),
+        "content-type": b"application/json",
+        "account_seq": b"2",
+        "sequence": b"2",
+    }
+    data = json.loads(row.value)
+    assert (data["account_id"], data["quantity"], data["plan"]) == (account_id, 2, "mid")
+
+
+async def test_rows_of_one_account_are_sent_in_the_order_of_their_sequence(bench: Bench) -> None:
+    outbox = await filled(bench, 40)
+    assert_numbers_are_gapless(bench)
+
+    sequences: dict[str, list[int]] = {}
+    async with outbox.claim(100) as claim:
+        for row in claim.rows:
+            sequences.setdefault(row.key, []).append(int(dict(row.headers)["sequence"]))
+
+    assert len(sequences) == 2
+    assert all(numbers == sorted(numbers) for numbers in sequences.values())
+
+
+async def test_the_age_of_what_is_unsaid_is_known(bench: Bench) -> None:
+    outbox = Outbox(bench.database)
+    assert await outbox.oldest_unsent_age_seconds() == 0.0
+
+    outbox = await filled(bench)
+    bench.sql("UPDATE outbox SET written_at = written_at - interval '2 seconds' WHERE subject = 'sub_0'")
+    assert 2.0 <= await outbox.oldest_unsent_age_seconds() < 60.0
+
+    await sent(outbox)
+    assert await outbox.oldest_unsent_age_seconds() == 0.0
