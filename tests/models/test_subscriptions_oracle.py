@@ -3,18 +3,17 @@
 import random
 from collections import Counter
 from dataclasses import asdict
-from datetime import datetime
 from functools import cache
-from typing import Any
 
 import pytest
 
-from models.subscriptions import CHAIN_FACTS_MAX, Line, Version
+from models.subscriptions import CHAIN_FACTS_MAX
 from simulator import books as world_books
 from simulator import oracle, shapes, story
 from simulator.states import SubscriptionState
 from tests.models.support_facts import BASIL, BEFORE_BASIL, Json, fact_of, version_of
 from tests.models.support_lifecycles import Lifecycle, at_random, fold, shuffled
+from tests.models.support_oracle import seen_by_oracle, seen_by_us, shown
 from tests.models.support_shelf import Shelf
 
 STORY_SEEDS = (1, 2, 3)
@@ -22,9 +21,6 @@ SUBSCRIBERS = 40
 STORY_SHUFFLES_EACH = 12
 CORPUS_COUNT = 300
 CORPUS_SHUFFLES_EACH = 4
-
-Seen = tuple[tuple[str, dict[str, Any]], ...]
-"""A history as anybody sees it: event ids, and all that is shown."""
 
 
 @cache
@@ -100,20 +96,6 @@ def test_ten_thousand_lifecycles_end_as_the_oracle_says(seed: int) -> None:
             assert seen_by_us("sub_1", line) == expected, f"lifecycle {seed * 1000 + number}"
 
 
-def seen_by_us(subscription_id: str, line: Line) -> Seen:
-    return tuple((version.fact_id, _shown(subscription_id, version)) for version in line)
-
-
-def seen_by_oracle(history: tuple[oracle.Snapshot, ...]) -> Seen:
-    return tuple((snapshot.event_id, asdict(snapshot.after)) for snapshot in history)
-
-
-def _shown(subscription_id: str, version: Version) -> dict[str, Any]:
-    """What we show, in the oracle's words: names, and seconds since 1970."""
-    shown = {"subscription_id": subscription_id, **dict(version.state)}
-    return {name: int(value.timestamp()) if isinstance(value, datetime) else value for name, value in shown.items()}
-
-
 def _events(lifecycle: Lifecycle, chance: random.Random) -> list[Json]:
     """Without the shape of before 2020, which the oracle does not read."""
     return lifecycle.events(chance, (BEFORE_BASIL, BASIL))
@@ -126,4 +108,4 @@ def _largest_crowd(events: list[Json]) -> int:
 def test_both_speak_of_the_same_fields() -> None:
     (version,) = fold([version_of(at_random(1).events()[0])]).line
 
-    assert set(_shown("sub_1", version)) == set(SubscriptionState.__dataclass_fields__)
+    assert set(shown("sub_1", version)) == set(SubscriptionState.__dataclass_fields__)
