@@ -1,9 +1,20 @@
-"""Figures: what end-to-end tests measured stands at the end of the run."""
+"""One pipeline for all tests that leave it whole, and the figures that end-to-end tests measured."""
+
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from _pytest.terminal import TerminalReporter
 
 from tests.support_figures import FIGURE, Figure
+from tests.support_pipeline import Pipeline, running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pipeline]:
+    """A whole stack; every test checks at its end that everything since the beginning is as it should be."""
+    async with running(tmp_path_factory.mktemp("pipeline") / "home") as pipeline:
+        yield pipeline
 
 
 @pytest.fixture

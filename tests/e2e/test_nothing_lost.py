@@ -4,24 +4,16 @@ nothing counts twice.
 
 import itertools
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
-from tests.support_pipeline import Pipeline, running, subscription_event
+from tests.support_pipeline import Pipeline, subscription_event
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 ON_THE_WAY_IN = ("after_verify", "after_produce_ack", "after_consume", "in_transaction", "after_commit")
 ON_THE_WAY_OUT = ("outbox_claimed", "outbox_sent")
 _numbers = itertools.count(1)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pipeline]:
-    async with running(tmp_path_factory.mktemp("nothing-lost") / "home") as pipeline:
-        yield pipeline
 
 
 def an_event() -> dict[str, object]:
