@@ -121,8 +121,8 @@ def as_event(record: ConsumerRecord[bytes, bytes]) -> Event:
 async def _consumer(options: Mapping[str, Any], topics: Sequence[str]) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of no group: reading moves nobody's offsets."""
     consumer = AIOKafkaConsumer(*topics, **options, group_id=None, enable_auto_commit=False)
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()

@@ -92,6 +92,7 @@ class Books(Service):
             self._progress,
             self._judge,
             limit_seconds=self._config.watchdog_seconds,
+            rebalance_seconds=self._config.rebalance_timeout_seconds,
             end=end_process,
         )
 

@@ -5,13 +5,12 @@ consumer skipped it; a log that starts beyond the position means that retention 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from store.intake import Gap
+from streams.onlooker import onlooker
 
 LOOK_SECONDS_MAX: Final = 10.0
 NOTHING_COMES_SECONDS: Final = 2.0
@@ -26,7 +25,7 @@ class KafkaGapJudge:
     async def judge(self, topic: str, partition: int, expected: int, first: int) -> Gap:
         """Tell what lies in [expected, first), where *first* is a record; raises what asking raises."""
         where = TopicPartition(topic, partition)
-        async with asyncio.timeout(LOOK_SECONDS_MAX), _onlooker(self._options) as consumer:
+        async with asyncio.timeout(LOOK_SECONDS_MAX), onlooker(self._options) as consumer:
             if (await consumer.beginning_offsets([where]))[where] > expected:
                 return Gap.LOST
             found = await _first_from(consumer, where, expected)
@@ -35,24 +34,13 @@ class KafkaGapJudge:
     async def holds_record(self, topic: str, partition: int, start: int, end: int) -> bool:
         """Whether the log has a record in [start, end): its end may be a hole, and offsets alone do not tell."""
         where = TopicPartition(topic, partition)
-        async with _onlooker(self._options) as consumer:
+        async with onlooker(self._options) as consumer:
             beginning = (await consumer.beginning_offsets([where]))[where]
             try:
                 async with asyncio.timeout(NOTHING_COMES_SECONDS):
                     return await _first_from(consumer, where, max(start, beginning)) < end
             except TimeoutError:
                 return False
-
-
-@asynccontextmanager
-async def _onlooker(options: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of no group: it commits nothing and moves nobody."""
-    consumer = AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False, auto_offset_reset="none")
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
 
 
 async def _first_from(consumer: AIOKafkaConsumer, where: TopicPartition, start: int) -> int:

@@ -2,7 +2,7 @@
 
 A Faust consumer can stop reading without a word: its topic was deleted, a rebalance never ended, a task hangs.  The
 watchdog asks Kafka itself, by a consumer of its own, and looks for symptoms.  One that stays the same for
-`limit_seconds` ends the process; a worker that gets on changes its symptoms all the time.  While Kafka does not answer
+its limit ends the process; a worker that gets on changes its symptoms all the time.  While Kafka does not answer
 there are none: an outage is nobody's fault here.
 """
 
@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from runtime import clock
 from runtime.logs import get_logger
 from streams.ending import End
+from streams.onlooker import onlooker
 from streams.progress import Progress
 
 LOOKS_PER_LIMIT: Final = 5
@@ -55,14 +56,19 @@ Symptom = TopicMissing | Unassigned | Behind
 class Symptoms:
     """Since when each symptom has been seen without a break."""
 
-    def __init__(self, limit_seconds: float) -> None:
+    def __init__(self, limit_seconds: float, rebalance_seconds: float) -> None:
         self._limit_seconds = limit_seconds
+        self._rebalance_seconds = rebalance_seconds
         self._since: dict[Symptom, float] = {}
 
     def lasting(self, now: float, seen: Iterable[Symptom]) -> list[Symptom]:
-        """Those of *seen* that have lasted for the limit; what is not seen now is over."""
+        """Those of *seen* that have lasted for their limit; what is not seen now is over."""
         self._since = {symptom: self._since.get(symptom, now) for symptom in seen}
-        return [symptom for symptom, since in self._since.items() if now - since >= self._limit_seconds]
+        return [symptom for symptom, since in self._since.items() if now - since >= self.limit_of(symptom)]
+
+    def limit_of(self, symptom: Symptom) -> float:
+        """How long it may last.  A rebalance waits for a peer's batch, and nobody is stuck meanwhile."""
+        return self._limit_seconds + (self._rebalance_seconds if isinstance(symptom, Unassigned) else 0)
 
 
 class Looks(Protocol):
@@ -83,6 +89,7 @@ class Watchdog:
         looks: Looks,
         *,
         limit_seconds: float,
+        rebalance_seconds: float,
         end: End,
     ) -> None:
         self._options = options
@@ -91,7 +98,7 @@ class Watchdog:
         self._looks = looks
         self._limit_seconds = limit_seconds
         self._end = end
-        self._symptoms = Symptoms(limit_seconds)
+        self._symptoms = Symptoms(limit_seconds, rebalance_seconds)
         self._ends: dict[tuple[str, int], int] = {}
 
     async def watch(self) -> None:
@@ -114,22 +121,17 @@ class Watchdog:
                 seen = await self._see()
         for symptom in self._symptoms.lasting(clock.monotonic(), seen):
             if not isinstance(symptom, Behind) or await self._is_record(symptom):
-                return f"stuck for {self._limit_seconds} s: {symptom}"
+                return f"stuck for {self._symptoms.limit_of(symptom)} s: {symptom}"
         return None
 
     async def _see(self) -> list[Symptom]:
-        """Ask by a new consumer each time: one that is kept may be stuck in the same way as the one it watches."""
-        consumer = AIOKafkaConsumer(**self._options, group_id=None, enable_auto_commit=False)
-        await consumer.start()
-        try:
+        async with onlooker(self._options) as consumer:
             missing = self._topics - await consumer.topics()
             if missing:
                 return [TopicMissing(topic) for topic in sorted(missing)]
             if not self._progress.settled:
                 return [Unassigned()]
             return await self._behind(consumer)
-        finally:
-            await consumer.stop()
 
     async def _behind(self, consumer: AIOKafkaConsumer) -> list[Symptom]:
         positions = self._progress.positions

@@ -17,6 +17,7 @@ class TimelyWorker(faust.Worker):
         super().__init__(*services, **options)
         self._stop_seconds_max = stop_seconds_max
         self._end = end
+        self.spinner = None  # It would write control characters to a log.
 
     def install_signal_handlers(self) -> None:
         """Install Faust's handlers, with a timer armed before each; `on_before_shutdown` would come too late for it."""

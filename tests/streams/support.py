@@ -110,7 +110,7 @@ async def until(holds: Callable[[], object], what: str = "") -> None:
 
 async def produce(kafka: KafkaServer, topic: str, values: Sequence[bytes | None], partition: int = 0) -> None:
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all") as producer:
-        sent = [await producer.send(topic, value, partition=partition) for value in values]
+        sent = [await producer.send(topic, value, key=b"key", partition=partition) for value in values]
         await asyncio.gather(*sent)
 
 
