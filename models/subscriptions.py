@@ -21,6 +21,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from itertools import groupby
+from operator import ne
 from typing import Final
 
 from models.base import Decision, Envelope, Model, Moment, Note, Refusal
@@ -261,7 +262,11 @@ def _in_order(members: Sequence[Version], start: Version | None) -> tuple[Line, 
         ordered.extend(chain)
         ambiguous |= unsure
         start = ordered[-1]
-    return tuple(replace(version, ordinal=ordinal) for ordinal, version in enumerate(ordered)), ambiguous
+    return tuple(_numbered(version, ordinal) for ordinal, version in enumerate(ordered)), ambiguous
+
+
+def _numbered(version: Version, ordinal: int) -> Version:
+    return version if version.ordinal == ordinal else replace(version, ordinal=ordinal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,9 +293,12 @@ def _best_chain(crowd: Line, start: Version | None) -> tuple[Line, bool]:
             return _Chain(_misfits(start, crowd[last]), (last,))
         return _best(_extended(ending_in(previous, others - {previous}), last) for previous in others)
 
+    @cache  # Every pair meets again in very many subsets.
+    def link(previous: int, last: int) -> int:
+        return _misfits(crowd[previous], crowd[last])
+
     def _extended(chain: _Chain, last: int) -> _Chain:
-        misfits = chain.misfits + _misfits(crowd[chain.path[-1]], crowd[last])
-        return _Chain(misfits, (*chain.path, last), chain.unsure)
+        return _Chain(chain.misfits + link(chain.path[-1], last), (*chain.path, last), chain.unsure)
 
     def _best(chains: Iterable[_Chain]) -> _Chain:
         first, *others = sorted(chains, key=lambda chain: (chain.misfits, chain.path))
@@ -315,4 +323,5 @@ def _misfits(previous: Version | None, version: Version) -> int:
     if previous is None or version.rank == 0:
         return 0
     expected = version.before or version.state
-    return sum(getattr(previous.state, field) != getattr(expected, field) for field in State.model_fields)
+    # Called for every pair of a crowd; pydantic keeps fields in the order of their declaration.
+    return sum(map(ne, vars(previous.state).values(), vars(expected).values()))

@@ -26,7 +26,7 @@ from tests.models.support_lifecycles import (
 )
 from tests.models.support_shelf import LineShelf
 
-CORPUS_COUNT = 300
+CORPUS_COUNT = 250
 SHUFFLES_EACH = 10
 
 chances = st.builds(random.Random, st.integers(0, 2**32))

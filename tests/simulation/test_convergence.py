@@ -20,9 +20,9 @@ from tests.simulation.support_world import MakeDatabase, MakeWorker, World
 SEEDS_PER_TEST = 50
 SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else list(range(500))
 LONG_SEEDS = range(1_000, 11_000)
-SCALE = 3
+SCALE = 2
 LONG_SCALE = 9
-"""Some sixty facts a world, and some two hundred."""
+"""Some forty facts a world, and some two hundred."""
 
 SABOTAGE_SEEDS = range(60)
 
