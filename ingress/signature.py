@@ -47,27 +47,25 @@ def read(header: str | None, now: datetime, tolerance_seconds: float) -> Claim |
     """The claim in a `Stripe-Signature` *header*, if it was made within the tolerance of *now*, before or after."""
     if not header:
         return Doubt.MISSING
-    fields = [item.split("=", 2) for item in header.split(",")]  # As Stripe splits: what follows a second "=" is lost.
-    timestamp = _timestamp(fields)
-    if timestamp is None:
-        return Doubt.MALFORMED
-    signatures = tuple(field[1].encode(errors="surrogatepass") for field in fields if _is(field, SCHEME))
-    if not signatures:
-        return Doubt.OTHER_SCHEME
-    return _in_time(Claim(timestamp, signatures), now.timestamp(), tolerance_seconds)
-
-
-def _is(field: list[str], name: str) -> bool:
-    return field[0] == name and len(field) > 1
-
-
-def _timestamp(fields: list[list[str]]) -> int | None:
-    """The first `t`, as Python reads an integer: the library does so too, and the signature covers its plain form."""
-    first = next((field for field in fields if field[0] == "t"), [])
     try:
-        return int(first[1])
+        claim = _parse(header)
     except (IndexError, ValueError):
-        return None
+        return Doubt.MALFORMED
+    if not claim.signatures:
+        return Doubt.OTHER_SCHEME
+    return _in_time(claim, now.timestamp(), tolerance_seconds)
+
+
+def _parse(header: str) -> Claim:
+    """The header, read as loosely and as strictly as the library does.
+
+    What follows a second "=" is lost, the first `t` counts, a `t` or `v1` without a value spoils all, and the time is
+    whatever Python takes for an integer: the signature covers its plain form.
+    """
+    fields = [item.split("=", 2) for item in header.split(",")]
+    times = [field[1] for field in fields if field[0] == "t"]
+    signatures = [field[1].encode(errors="surrogatepass") for field in fields if field[0] == SCHEME]
+    return Claim(int(times[0]), tuple(signatures))
 
 
 def _in_time(claim: Claim, now: float, tolerance_seconds: float) -> Claim | Doubt:

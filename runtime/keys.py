@@ -2,7 +2,7 @@
 
 A keyring is a file with one primary key, which seals, and older ones, which only open.  It changes daily, and a key
 stays as long as something sealed with it may be read.  Each seal is AES-256-GCM with a random nonce in front, bound to
-a context (the fact's id), so that a sealed body cannot be passed off as another's.  Random nonces are safe up to 2^32
+a context (the envelope), so that a sealed body cannot be passed off as another's.  Random nonces are safe up to 2^32
 seals a key; a day at 10,000 a second is a fifth of that.
 """
 

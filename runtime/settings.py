@@ -30,6 +30,7 @@ EXIT_STATUS_BAD_SETTINGS: Final = 2
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Host = Annotated[str, StringConstraints(min_length=1)]
+Name = Annotated[str, StringConstraints(min_length=1)]
 SettingsT = TypeVar("SettingsT", bound="ProcessSettings")
 
 
@@ -273,7 +274,7 @@ class BooksSettings(KafkaSettings, DatabaseSettings, EdgeKeysSettings, StoreKeys
 
     catalog_file: Path = Path("deploy/catalog.yaml")
 
-    kafka_group: Host = "billing.books"
+    kafka_group: Name = "billing.books"
     """The consumer group: part of the position's key, so renaming it begins anew."""
 
     worker_ordinal: Annotated[int, Field(ge=0, le=999)] = 0

@@ -74,6 +74,8 @@ HOSTILE = {
     "v2 only": f"t={NOW},v2={mac()}",
     "empty signature": f"t={NOW},v1=",
     "signature without value": f"t={NOW},v1",
+    "a good signature and one without value": f"t={NOW},v1={mac()},v1",
+    "a good time and one without value": f"t={NOW},t,v1={mac()}",
     "signature in capitals": f"t={NOW},v1={mac().upper()}",
     "signature cut short": f"t={NOW},v1={mac()[:-1]}",
     "signature with one more": f"t={NOW},v1={mac()}0",
