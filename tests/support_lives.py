@@ -67,9 +67,8 @@ class Life:
         shown = {"sid": f"sub_{self.number}", "customer": self.customer_id, "api_version": api_version}
         previous = None if before is None else self.previous(before, api_version)
         account = self.name if self.dice.random() < 0.1 else None
-        told_fields = {name: value for name, value in self.fields.items()}
         return changed(
-            self.next_id(), self.second, kind=kind, previous=previous, account=account, **shown, **told_fields
+            self.next_id(), self.second, kind=kind, previous=previous, account=account, **shown, **self.fields
         )
 
     def previous(self, before: Json, api_version: str) -> Json:

@@ -68,9 +68,11 @@ FINGERPRINT: LiteralString = """
     SELECT md5(concat(
         ARRAY(SELECT t::text FROM customers AS t ORDER BY 1), ARRAY(SELECT t::text FROM accounts AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM subscriptions AS t ORDER BY 1), ARRAY(SELECT t::text FROM journal AS t ORDER BY 1),
-        ARRAY(SELECT t::text FROM subscription_versions AS t ORDER BY 1), ARRAY(SELECT t::text FROM outbox AS t ORDER BY 1),
+        ARRAY(SELECT t::text FROM subscription_versions AS t ORDER BY 1),
+        ARRAY(SELECT t::text FROM outbox AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM outbox_sequences AS t ORDER BY 1), ARRAY(SELECT t::text FROM inbox AS t ORDER BY 1),
-        ARRAY(SELECT t::text FROM parked_facts AS t ORDER BY 1), ARRAY(SELECT t::text FROM intake_stops AS t ORDER BY 1),
+        ARRAY(SELECT t::text FROM parked_facts AS t ORDER BY 1),
+        ARRAY(SELECT t::text FROM intake_stops AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM conflicting_copies AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM consumer_positions AS t ORDER BY 1))) AS print
 """
@@ -105,7 +107,7 @@ def subscription(
 ) -> Json:
     """A subscription in the shape of *api_version*: before basil the period is its own, since then its items'."""
     period = {"current_period_start": start, "current_period_end": start + MONTH_SECONDS}
-    item = {"price": {"id": f"price_{lookup_key}", "lookup_key": lookup_key, "recurring": {"interval": "month"}}}
+    item: Json = {"price": {"id": f"price_{lookup_key}", "lookup_key": lookup_key, "recurring": {"interval": "month"}}}
     item["quantity"] = quantity
     return {
         "id": sid,

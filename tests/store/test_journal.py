@@ -1,5 +1,6 @@
 """The journal is gapless, and all that the books are can be made from it again."""
 
+import random
 from typing import Any
 
 import psycopg
@@ -14,8 +15,6 @@ from store.postgres import Connection, one_transaction
 from tests.store.test_contracts import CASES, assert_numbers_are_gapless
 from tests.support_lives import lives, shuffled
 from tests.support_store import CATALOG, NOW, Bench, Told, changed
-
-import random
 
 
 async def replayed(bench: Bench) -> None:

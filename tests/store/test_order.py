@@ -94,7 +94,7 @@ async def test_every_order_of_a_short_life_ends_in_the_same_books(bench: Bench) 
 
 
 def _short_life(number: int) -> tuple[Told, ...]:
-    who = {"sid": f"sub_{number:03}", "customer": f"cus_{number:03}"}
+    who: dict[str, Any] = {"sid": f"sub_{number:03}", "customer": f"cus_{number:03}"}
     return (
         changed(f"evt_{number:03}_d", NOW, kind="created", quantity=1, **who),
         # Their ids run against time: only the previous attributes know.
@@ -122,3 +122,22 @@ async def test_both_shapes_of_a_life_show_the_same_subscription(bench: Bench) ->
         shapes.append(await heard(bench, life, random.Random(1)))
 
     assert shapes[0] == shapes[1]
+
+
+async def test_a_deleted_customer_leaves_a_tombstone_whatever_comes_later(bench: Bench) -> None:
+    gone = customer("evt_gone", NOW + 5, kind="deleted")
+    others = [customer("evt_1", NOW, kind="created"), customer("evt_2", NOW + 9), changed("evt_3", NOW + 3)]
+    for told in ([gone, *others], [*others, gone]):
+        await heard(bench, told, random.Random(1))
+
+        [row] = bench.table("customers")
+        assert row["deleted_at"] == gone.envelope.occurred_at
+
+
+async def test_what_has_ended_stays_ended(bench: Bench) -> None:
+    end = changed("evt_end", NOW, kind="deleted", status="canceled")
+    late = [changed("evt_1", NOW - 5, status="active"), changed("evt_2", NOW + 5, status="active")]
+    for told in ([end, *late], [*late, end]):
+        present = await heard(bench, told, random.Random(1))
+
+        assert [row["status"] for row in present["subscriptions"]] == ["canceled"]

@@ -45,11 +45,13 @@ async def test_rows_are_claimed_oldest_first_and_each_is_marked_once(bench: Benc
 async def test_whatever_goes_wrong_while_sending_marks_nothing(bench: Bench) -> None:
     outbox = await filled(bench)
 
-    with pytest.raises(ConnectionResetError):
+    async def fail() -> None:
         async with outbox.claim(3) as claim:
             assert len(claim.rows) == 3
             raise ConnectionResetError
 
+    with pytest.raises(ConnectionResetError):
+        await fail()
     assert await sent(outbox, 3) == ["evt_0", "evt_1", "evt_2"], "the same again"
 
 
@@ -68,12 +70,16 @@ async def test_a_relay_that_dies_gives_its_turn_up(bench: Bench) -> None:
     outbox = await filled(bench)
     other = Outbox(await bench.other_database())
 
-    with pytest.raises(psycopg.OperationalError):
+    async def die() -> None:
         async with outbox.claim(5):
             bench.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
-            while bench.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"):
+            while bench.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = %(here)s", here):
                 pass
             assert await sent(other) == ["evt_0", "evt_1", "evt_2", "evt_3", "evt_4"]
+
+    here = bench.sql("SELECT oid AS here FROM pg_database WHERE datname = current_database()")[0]
+    with pytest.raises(psycopg.OperationalError):
+        await die()
 
 
 async def test_an_id_that_commits_after_a_larger_one_is_not_skipped(bench: Bench) -> None:

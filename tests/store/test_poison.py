@@ -3,17 +3,28 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import pytest
 
 from runtime.failures import Stop
 from store import apply, parked, stops
 from store.intake import Record
-from tests.support_store import GROUP, NOW, WARY, Bench, BrokenCatalog, Told, changed, customer, refused_by_postgres
+from tests.support_store import (
+    GROUP,
+    NOW,
+    WARY,
+    Bench,
+    BrokenCatalog,
+    Json,
+    Told,
+    changed,
+    customer,
+    refused_by_postgres,
+)
 
-SECRET = "Ada Lovelace"  # noqa: S105  # Somebody's name, which must not come out.
-BAD = {"customer": "cus_bad", "sid": "sub_bad"}
+SECRET = "Ada Lovelace"  # Somebody's name, which must not come out.
+BAD: Json = {"customer": "cus_bad", "sid": "sub_bad"}
 
 
 def broken_body(bench: Bench, offset: int) -> Record:

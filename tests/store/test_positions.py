@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from runtime.failures import Stop
-from store.intake import Bounds, Gap
-from tests.support_store import GROUP, NOW, PATIENT, TOPIC, Bench, Judge, Record, Told, changed, refused_by_postgres
+from store.intake import Bounds, Gap, Record
+from tests.support_store import GROUP, NOW, PATIENT, TOPIC, Bench, Judge, Told, changed, refused_by_postgres
 
 
 def facts(count: int, *, first: int = 0) -> list[Told]:

@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from runtime import clock
 from runtime.failures import Stop, Transient
 from runtime.keys import Keyring
-from runtime import clock
 from store.intake import Intake
 from store.postgres import CommitRefused, Connection, Database, is_transient, one_transaction
-from tests.support_store import NOW, PATIENT, Bench, Told, changed
+from tests.support_store import GROUP, NOW, PATIENT, Bench, Judge, Told, changed
 
 IMPATIENT = replace(PATIENT, retry_count_max=2)
 
@@ -50,8 +50,8 @@ class _Troubled:
             self._owner.tries += 1
             if self._owner.times > 0:
                 self._owner.times -= 1
-                await self._connection.execute(self._owner.trouble)  # type: ignore[arg-type]  # A test's own words.
-        return await self._connection.execute(query, *args, **kwargs)  # type: ignore[arg-type]  # Passed on.
+                await self._connection.execute(self._owner.trouble)
+        return await self._connection.execute(query, *args, **kwargs)
 
 
 async def troubled(
@@ -165,12 +165,16 @@ async def test_a_key_that_is_late_holds_the_batch_up_and_then_ends_the_process(b
 
 async def test_a_commit_that_is_answered_by_rollback_is_noticed(bench: Bench) -> None:
     """Whoever swallowed the first error asks for a commit of nothing, and PostgreSQL does not call that an error."""
-    with pytest.raises(CommitRefused):
+
+    async def swallow() -> None:
         async with one_transaction(bench.database) as connection:
             await connection.execute("INSERT INTO accounts (account_id) VALUES ('ac_lost')")
             with suppress(psycopg.Error):
                 async with connection.pipeline():  # Its end is a sync: the transaction goes on, and is aborted.
                     await connection.execute("SELECT 1 / 0")
+
+    with pytest.raises(CommitRefused):
+        await swallow()
 
     assert bench.table("accounts") == []
 
@@ -205,7 +209,7 @@ async def test_a_canceled_batch_leaves_nothing_and_its_retry_everything(bench: B
         holder.execute("LOCK TABLE journal")
         task = asyncio.create_task(intake.take(records))
         while not bench.sql("SELECT 1 FROM pg_locks WHERE NOT granted"):
-            await asyncio.sleep(0)
+            await asyncio.wait([task], timeout=0.001)  # It waits for the lock, and we for its waiting.
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -236,11 +240,10 @@ def test_trouble_of_the_world_is_told_from_trouble_of_a_fact(error: Exception, t
     assert is_transient(error) is transient
 
 
-@pytest.mark.parametrize("take", [Intake.take])
-async def test_nothing_is_asked_of_the_database_for_nothing(bench: Bench, take: Any) -> None:
+async def test_nothing_is_asked_of_the_database_for_nothing(bench: Bench) -> None:
     database = await troubled(bench, RAISE.format("53100"), 1_000, words="")
-    intake = Intake("billing.books", bench.tools(database=database), IMPATIENT, None)  # type: ignore[arg-type]  # Not asked.
+    intake = Intake(GROUP, bench.tools(database=database), IMPATIENT, Judge())
 
-    await take(intake, [])
+    await intake.take([])
 
     assert database.tries == 0

@@ -1,0 +1,161 @@
+"""Migrations: bounded in their waiting, harmless when run again, and able to begin with nothing."""
+
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from store import migrate
+from store.migrations import lint
+from store.months import Months
+from tests.support_store import NOW, bench_on, changed
+
+MIGRATION = '''
+"""A migration."""
+
+from alembic import op
+
+revision = "{revision}"
+down_revision = {down}
+
+
+def upgrade() -> None:
+    op.execute("""{statements}""")
+'''
+BOUNDED = "SET LOCAL lock_timeout = '500ms';"
+
+
+@pytest.fixture
+def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of migrations of this test's own, beginning with ours."""
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    for name in ("env.py", "versions/0001_first_light.py"):
+        (folder / name).write_text((migrate.MIGRATIONS / name).read_text())
+    monkeypatch.setattr(migrate, "MIGRATIONS", folder)
+    monkeypatch.setattr(lint, "HERE", folder)
+    return folder
+
+
+def add(folder: Path, statements: str, *, revision: str = "0002", down: str = "0001") -> None:
+    text = MIGRATION.format(revision=revision, down=repr(down), statements=statements)
+    (folder / "versions" / f"{revision}_more.py").write_text(text)
+
+
+def test_our_migrations_are_clean() -> None:
+    assert lint.lint() == []
+
+
+def test_a_migration_that_may_wait_for_ever_is_told(migrations: Path) -> None:
+    add(migrations, "ALTER TABLE outbox ADD COLUMN note text")
+
+    assert lint.lint() == ["0002: say `SET LOCAL lock_timeout` before anything else"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("ALTER TABLE outbox DROP COLUMN key;", "ban-drop-column"),
+        ("ALTER TABLE outbox RENAME COLUMN key TO name;", "renaming-column"),
+        ("ALTER TABLE outbox ALTER COLUMN key TYPE varchar(9);", "changing-column-type"),
+        ("ALTER TABLE customers ADD COLUMN note text NOT NULL;", "adding-required-field"),
+        ("DROP TABLE outbox;", "ban-drop-table"),
+    ],
+)
+def test_a_migration_that_breaks_the_version_before_is_told(migrations: Path, statement: str, rule: str) -> None:
+    add(migrations, BOUNDED + statement)
+
+    [problem] = lint.lint()
+    assert rule in problem
+
+
+def test_running_again_does_nothing(database: Any) -> None:
+    assert migrate.status(database.owner_url) == ("0001", [])
+    with psycopg.connect(database.superuser_url) as superuser:
+        before = superuser.execute("SELECT oid, relname, relfilenode FROM pg_class ORDER BY oid").fetchall()
+        superuser.commit()
+
+        assert migrate.apply(database.owner_url) == []
+
+        assert superuser.execute("SELECT oid, relname, relfilenode FROM pg_class ORDER BY oid").fetchall() == before
+
+
+def test_a_database_with_nothing_in_it_is_brought_all_the_way(empty_database: Any) -> None:
+    assert migrate.status(empty_database.owner_url) == (None, ["0001"])
+    assert migrate.apply(empty_database.owner_url) == ["0001"]
+    assert migrate.status(empty_database.owner_url) == ("0001", [])
+
+
+async def test_a_migrated_database_takes_facts_and_keeps_them_through_the_next_migration(
+    empty_database: Any, tmp_path: Path, migrations: Path
+) -> None:
+    """Processes of the version before go on working while it runs, and after."""
+    migrate.apply(empty_database.owner_url)
+    async with bench_on(empty_database.app_url, empty_database.superuser_url, tmp_path) as bench:
+        intake = await bench.intake()
+        await intake.take(bench.records([changed("evt_1", kind="created", account="P1")]))
+        before = bench.tables()
+
+        add(migrations, BOUNDED + "ALTER TABLE subscriptions ADD COLUMN note text")
+        assert migrate.apply(empty_database.owner_url) == ["0002"]
+
+        await intake.take(bench.records([changed("evt_2", NOW + 1, quantity=2)]))
+        after = bench.tables()
+        assert after["journal"][:1] == before["journal"]
+        assert [row["quantity"] for row in after["subscriptions"]] == [2]
+        assert after["parked"] == []
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(database: Any, migrations: Path) -> None:
+    add(migrations, BOUNDED + "CREATE TABLE half (); SELECT 1 / 0")
+
+    with pytest.raises(Exception, match="division by zero"):
+        migrate.apply(database.owner_url)
+
+    assert migrate.status(database.owner_url) == ("0001", ["0002"])
+    with psycopg.connect(database.superuser_url) as superuser:
+        assert superuser.execute("SELECT to_regclass('public.half')").fetchone() == (None,)
+
+
+def test_a_migration_gives_up_when_its_lock_is_not_to_be_had(database: Any, migrations: Path) -> None:
+    """Waiting longer would queue every process behind it."""
+    add(migrations, BOUNDED + "ALTER TABLE customers ADD COLUMN note text")
+    with psycopg.connect(database.superuser_url) as holder:
+        holder.execute("SELECT * FROM customers")
+        began = monotonic()
+
+        with pytest.raises(OperationalError, match="lock timeout"):
+            migrate.apply(database.owner_url)
+
+        assert 0.4 < monotonic() - began < 10
+        assert migrate.status(database.owner_url) == ("0001", ["0002"])
+    assert migrate.apply(database.owner_url) == ["0002"], "and the next try finds it free"
+
+
+def test_a_role_that_is_missing_is_said_with_the_words_that_make_it(
+    empty_database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "ROLES", ("billing_app", "billing_nobody"))
+
+    with pytest.raises(migrate.RolesMissing, match="CREATE ROLE billing_nobody"):
+        migrate.apply(empty_database.owner_url)
+
+
+async def test_the_months_ahead_are_made_by_the_processes_themselves(own_bench: Any) -> None:
+    months = "SELECT count(*) AS n FROM pg_inherits WHERE inhparent = 'journal'::regclass"
+    assert own_bench.sql(months) == [{"n": 3}]
+    own_bench.sql("DROP TABLE journal_" + last_month(own_bench))
+    assert own_bench.sql(months) == [{"n": 2}]
+    keeper = Months(own_bench.database)
+
+    await keeper.keep_ahead(own_bench.sql("SELECT current_date AS today")[0]["today"])
+
+    assert own_bench.sql(months) == [{"n": 3}]
+
+
+def last_month(bench: Any) -> str:
+    [row] = bench.sql("SELECT to_char((now() AT TIME ZONE 'UTC') + interval '2 months', 'YYYY_MM') AS month")
+    return str(row["month"])
