@@ -199,7 +199,7 @@ def headers(draw: st.DrawFn, body: bytes) -> str:
 
 
 @given(st.data())
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=1_000, deadline=None)
 def test_we_believe_what_the_library_believes_but_for_the_future_and_for_what_breaks_it(data: st.DataObject) -> None:
     body = data.draw(bodies)
     header = data.draw(headers(body))
