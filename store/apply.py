@@ -276,8 +276,7 @@ def _sorted_out(
         if new and (arrival.origin.offset or 0) < at[where]:
             raise Stop(
                 f"{where[0]}/{where[1]} holds an unknown fact at offset {arrival.origin.offset}, and offset {at[where]}"
-                f" comes next: the topic was recreated.  Nothing was dropped.  Delete this group's rows of"
-                f" consumer_positions to read the new topic from its beginning"
+                f" comes next: the topic was recreated.  {positions.ANEW}"
             )
     return fresh, copies
 

@@ -31,6 +31,11 @@ class Span:
     next: int
 
 
+ANEW: Final = (
+    "Nothing was dropped.  Delete this group's rows of consumer_positions to read the new topic from its beginning"
+)
+
+
 class GapFound(Exception):
     """The first offset of a batch lies beyond the position: what lies between is lost, skipped, or nothing."""
 
@@ -80,22 +85,31 @@ async def assigned(
 ) -> dict[TopicPartition, int]:
     """Where to read on in each partition; one that is new to us starts at the beginning of its log.
 
-    Raises Stop when a position lies beyond its log's end: the topic was made anew under its old name, and its first
-    facts would be taken for old ones and dropped.
+    Raises Stop when a position lies outside its log.  Beyond the end, the topic was made anew under its old name, and
+    its first facts would be taken for old ones and dropped; before the beginning, retention took facts that we never
+    had.
     """
     async with database.connection() as connection:
         await connection.execute(SEED, _arrays(group, {where: bound.beginning for where, bound in bounds.items()}))
         found = await connection.execute(READ, _arrays(group, dict.fromkeys(bounds, 0)))
         positions = await _by_partition(found)
-    for (topic, partition), position in positions.items():
-        end = bounds[topic, partition].end
-        if position > end:
-            raise Stop(
-                f"{topic}/{partition} ends at offset {end}, and offset {position} comes next: the topic was recreated."
-                f" Nothing was dropped.  Delete this group's rows of consumer_positions to read the new topic from its"
-                f" beginning"
-            )
+    for where, position in positions.items():
+        _require_same_log(where, position, bounds[where])
     return positions
+
+
+def _require_same_log(where: TopicPartition, position: int, log: Bounds) -> None:
+    topic, partition = where
+    if position > log.end:
+        raise Stop(
+            f"{topic}/{partition} ends at offset {log.end}, and offset {position} comes next: the topic was recreated."
+            f" {ANEW}"
+        )
+    if position < log.beginning:
+        raise Stop(
+            f"{topic}/{partition} begins at offset {log.beginning}, and offset {position} comes next: the facts between"
+            f" are lost to us.  Backfill them from Stripe, then set next_offset in consumer_positions"
+        )
 
 
 async def lock(connection: Connection, group: str, spans: Mapping[TopicPartition, Span]) -> Cursor:

@@ -9,7 +9,7 @@ import hmac
 import json
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +24,7 @@ from psycopg.rows import dict_row
 
 from ops.local.errors import CannotStart
 from ops.local.postgres import Role
-from ops.local.stack import Stack
+from ops.local.stack import EVERYTHING, Stack
 
 Body = Mapping[str, Any]
 T = TypeVar("T")
@@ -267,14 +267,16 @@ async def _partitions(bootstrap_servers: str) -> list[TopicPartition]:
 
 
 @asynccontextmanager
-async def running(home: Path, *, settings: Mapping[str, str] | None = None) -> AsyncIterator[Pipeline]:
+async def running(
+    home: Path, *, names: Sequence[str] = EVERYTHING, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Pipeline]:
     """A whole stack in *home*, with failpoints that can be armed."""
     failpoints = home / "failpoints"
     failpoints.mkdir(parents=True)
     told = {"FAILPOINTS_DIR": str(failpoints), "BILLING_ENVIRONMENT": "test"} | dict(settings or {})
     timeout = aiohttp.ClientTimeout(total=10)
     async with (
-        Stack(home, settings=told, durable=False) as stack,
+        Stack(home, names=names, settings=told, durable=False) as stack,
         aiohttp.ClientSession(timeout=timeout) as http,
     ):
         yield Pipeline(stack, failpoints, http)
