@@ -5,6 +5,7 @@ in the sender's journal, with wall times, so that somebody can say afterwards wh
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -56,8 +57,8 @@ class Endpoint:
 class Pace:
     """How fast, and how patient.  Stripe's three days of backoff, compressed."""
 
-    concurrency_max: int = 32
-    rate_per_second: float | None = None  # Open loop: tries begin at this rate, whatever the answers do.
+    concurrency_max: int | None = 32  # None with a rate is an open loop: deliveries begin whatever the answers do.
+    rate_per_second: float | None = None
     retry_count_max: int = 16
     pause_seconds: float = 0.1
     pause_factor: float = 1.6
@@ -128,13 +129,10 @@ class Sender:
     async def send(self, deliveries: Iterable[Delivery], on_try: Callable[[Try], None] = lambda _: None) -> Journal:
         """Post all of *deliveries*, and come back when each was accepted or given up."""
         async with self._session() as session, asyncio.TaskGroup() as tasks:
-            room = asyncio.Semaphore(self.pace.concurrency_max)
+            room = asyncio.Semaphore(self.pace.concurrency_max or sys.maxsize)
             async for one in self._paced(deliveries):
-                if self.pace.rate_per_second is None:
-                    await room.acquire()
-                    tasks.create_task(self._deliver(session, one, on_try)).add_done_callback(lambda _: room.release())
-                else:
-                    tasks.create_task(self._deliver(session, one, on_try))
+                await room.acquire()
+                tasks.create_task(self._deliver(session, one, on_try)).add_done_callback(lambda _: room.release())
         return self.journal
 
     async def post(self, delivery: Delivery) -> tuple[Try, str]:

@@ -139,7 +139,7 @@ async def test_an_open_loop_keeps_its_rate_however_slow_the_answers_are(door: Do
         await asyncio.sleep(0.5)
         return web.Response()
 
-    pace = Pace(rate_per_second=100, concurrency_max=1)
+    pace = Pace(rate_per_second=100, concurrency_max=None)
     await Sender(Endpoint(await door(answer), (SECRET,)), time.time, pace).send(FACTS[:30])
 
     assert 0.25 < begun[-1] - begun[0] < 2.0, "one after the other they would have taken fifteen seconds"
