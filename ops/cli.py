@@ -12,7 +12,7 @@ from ops.local.errors import CannotStart
 
 def app() -> typer.Typer:
     """The whole command."""
-    from ops import keys, lag_commands, migrations, parked_commands, stack_commands, topics_commands
+    from ops import deliver, demo, keys, lag_commands, migrations, parked_commands, stack_commands, topics_commands
 
     whole = typer.Typer(
         name="billing",
@@ -24,10 +24,13 @@ def app() -> typer.Typer:
     whole.command("up")(stack_commands.up)
     whole.command("down")(stack_commands.down)
     whole.command("status")(stack_commands.status)
+    whole.command("demo")(demo.demo)
     whole.add_typer(topics_commands.app, name="topics")
     whole.add_typer(migrations.app, name="migrate")
     whole.command("lag")(lag_commands.show)
     whole.add_typer(parked_commands.app, name="parked")
+    whole.command("sign")(deliver.sign)
+    whole.command("send")(deliver.send)
     whole.add_typer(keys.app, name="keys")
     return whole
 
