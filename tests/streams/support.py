@@ -48,6 +48,7 @@ class Books:
     batches: list[int] = field(default_factory=list)
     asked: list[Mapping[tuple[str, int], Bounds]] = field(default_factory=list)
     failing: Exception | None = None
+    waiting: bool = False
     open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -60,7 +61,9 @@ class Books:
         return {where: self.positions[where] for where in bounds}
 
     async def take(self, records: Sequence[Record]) -> None:
+        self.waiting = True
         await self.open.wait()
+        self.waiting = False
         if self.failing:
             raise self.failing
         self.batches.append(len(records))
@@ -78,15 +81,19 @@ class Worker:
     """A running worker, and why it wanted to end its process."""
 
     app: PositionedApp
+    agent: BooksAgent
     progress: Progress
     ended: list[str]
 
 
 @asynccontextmanager
-async def worker(settings: BooksSettings, topic: str, books: Books, records_max: int = 500) -> AsyncIterator[Worker]:
+async def worker(
+    settings: BooksSettings, topic: str, books: Books, records_max: int = 500, *, waits_on_stop: bool = True
+) -> AsyncIterator[Worker]:
     progress, ended = Progress(), []
     app = make_app(settings, progress, ended.append)
     app.ask_positions = books.ask
+    app.conf.stream_wait_empty = waits_on_stop  # In a test the process goes on, and nobody will acknowledge any more.
     agent = BooksAgent(books, progress, Failpoints(None), records_max, ended.append)
 
     async def run(stream: object) -> None:
@@ -95,7 +102,7 @@ async def worker(settings: BooksSettings, topic: str, books: Books, records_max:
     app.agent(raw_topic(app, topic), name="books", concurrency=1)(run)
     await app.start()
     try:
-        yield Worker(app, progress, ended)
+        yield Worker(app, agent, progress, ended)
     finally:
         await app.stop()
 
