@@ -52,8 +52,7 @@ class Redrive:
     async def lanes(self, names: Iterable[str]) -> Redriven:
         """Every fact of these lanes is in, or its lane stopped at the first one that still fails."""
         for name in names:
-            while (head := await head_of(self._tools.database, name)) is not None and await self._one(head):
-                pass
+            await self._lane(name)
         return await self._so_far()
 
     async def fact(self, one: ParkedFact) -> Redriven:
@@ -63,6 +62,14 @@ class Redrive:
             raise NotFirst(one.envelope.id)
         await self._one(head)
         return await self._so_far()
+
+    async def _lane(self, name: str) -> None:
+        before: ParkedFact | None = None
+        while (head := await head_of(self._tools.database, name)) is not None:
+            assert before is None or head.parked_id > before.parked_id, "a step moves its lane or stops it"
+            if not await self._one(head):
+                return
+            before = head
 
     async def _one(self, head: ParkedFact) -> bool:
         """Whether its lane may go on.  Raises what PostgreSQL raises when it is away: that is no fact's fault."""
