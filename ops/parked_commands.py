@@ -18,13 +18,13 @@ from ops.parked import Redrive, Redriven, UnknownName
 from ops.plainly import plainly
 from ops.tools import ToolsSettings
 from runtime import clock
+from runtime.failures import Transient
 from runtime.settings import BooksSettings, DatabaseSettings
 from store import apply, stops
 from store import parked as rows
 from store.apply import NotFirst, Tools
 from store.parked import Lane, ParkedFact
 from store.postgres import Database
-from store.records import Arrival
 
 LANES_MAX: Final = 10_000
 PROGRESS_FROM: Final = 50  # Facts; fewer are in before a bar could be read.
@@ -250,14 +250,16 @@ async def _document(database: Database, one: ParkedFact) -> dict[str, Any]:
 
 def _body(ours: Tools, one: ParkedFact) -> Any:
     """The body as a document; as text where it is none; a sentence where the edge's seal cannot be opened."""
-    kept = Arrival(one.envelope, None, one.origin, one.body(ours.store_keys), opened=one.opened)
-    raw, opened = ours.reader.body(kept)
-    if not opened:
-        return f"still sealed by the edge with key {one.envelope.key_id}, which does not open it ({len(raw)} bytes)"
-    text = raw.decode("utf-8", errors="backslashreplace")
+    try:
+        again = ours.reader.again(one.envelope, one.origin, one.body(ours.store_keys), opened=one.opened)
+    except Transient as away:
+        return f"still sealed: {away}"
+    if not again.opened:
+        return f"still sealed: {again.trouble}"
+    text = again.body.decode("utf-8", errors="backslashreplace")
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # Nested too deeply: that may be just what was wrong with it.
         return text
 
 

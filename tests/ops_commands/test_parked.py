@@ -127,6 +127,7 @@ async def test_a_key_that_is_not_here_yet_is_no_attempt(lane: Shop, database: Da
         """UPDATE parked_facts SET envelope = jsonb_set(envelope::jsonb, '{key_id}', '"elsewhere"')::text""",
     )
 
+    assert "lacks key elsewhere" in (await billing_json("parked", "show", "evt_root", "--body"))["body"]
     answer = await billing("parked", "redrive", LANE, "--json")
 
     assert answer.exit_code == 1
