@@ -8,7 +8,7 @@ Redriving and discarding a parked fact is the same transaction without a topic b
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -118,7 +118,7 @@ async def _unpark(tools: Tools, one: ParkedFact, arrival: Arrival, hear: Callabl
         before = await _answered(connection, questions, lines, [one.envelope])
         if not await parked.unpark(connection, one.envelope):
             raise NotFirst(one.envelope.id)
-        turn = _Turn(tools, before, set())
+        turn = _Turn(tools, before, {})
         turn.hear(hear)
         await _save(connection, before, turn, batch)
     return turn.applied
@@ -127,7 +127,7 @@ async def _unpark(tools: Tools, one: ParkedFact, arrival: Arrival, hear: Callabl
 class _Turn:
     """The pure middle of the transaction: from what was believed to what is believed, said and parked now."""
 
-    def __init__(self, tools: Tools, before: Books, lanes: set[str]) -> None:
+    def __init__(self, tools: Tools, before: Books, lanes: dict[str, str]) -> None:
         self.tools = tools
         self._lanes = lanes
         self.after = before.copy()
@@ -151,9 +151,7 @@ class _Turn:
 
     async def quarantine(self, connection: Connection, copy: Arrival) -> None:
         """Keep aside a second content under a known id, and raise the alert about it once."""
-        body, opened = self.tools.reader.body(copy)
-        kept = replace(copy, body=body, opened=opened)
-        if await parked.quarantine(connection, kept, self.tools.store_keys):
+        if await parked.quarantine(connection, copy, self.tools.store_keys):
             self._say_conflict(copy)
 
     def _say_conflict(self, copy: Arrival) -> None:
@@ -172,12 +170,10 @@ class _Turn:
     def _park(self, arrival: Arrival, blocked: str | None) -> None:
         account_id = self._account(arrival.envelope)
         lane = blocked or account_id or parked.own_lane(arrival.envelope)
-        self._lanes.add(lane)
-        body, opened = self.tools.reader.body(arrival)
-        kept = Arrival(arrival.envelope, None, arrival.origin, body, opened=opened)
+        self._lanes |= {lane: lane, arrival.envelope.customer or lane: lane}
         reason = arrival.trouble or FOLLOWS
         root = blocked is None
-        self.applied.parked.append(Parked(kept, lane, account_id, reason, root))
+        self.applied.parked.append(Parked(arrival, lane, account_id, reason, root))
         event = FactParked(
             subject=f"{arrival.envelope.source.value}/{arrival.envelope.id}",
             account_id=account_id,
@@ -193,7 +189,9 @@ class _Turn:
     def _blocked(self, envelope: Envelope) -> str | None:
         """The lane in which this fact has to wait, if any."""
         named = account_of_platform(envelope.account) if envelope.account else None
-        return next((lane for lane in (self._account(envelope), named) if lane in self._lanes), None)
+        # The customer first: an account may have become its own only since its facts began to wait.
+        known = (envelope.customer, self._account(envelope), named)
+        return next((self._lanes[one] for one in known if one in self._lanes), None)
 
     def _account(self, envelope: Envelope) -> str | None:
         known = self.after.customers.get(envelope.customer or "")

@@ -1,8 +1,9 @@
 """Facts that could not be applied, in lanes.
 
 A *root* is a fact that went wrong; its lane is its account, and the account's later facts wait in it behind the root,
-in order, until the lane is redriven or the root discarded.  A fact of no account has a lane to itself.  Bodies are
-sealed with the store's key: the edge's keys go after a week, and a parked fact may stay longer.
+in order, until the lane is redriven or the root discarded.  A fact of no account has a lane to itself.  A customer's
+facts wait in one lane, whatever account it turns out to belong to.  Bodies are sealed with the store's key: the edge's
+keys go after a week, and a parked fact may stay longer.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,25 +17,26 @@ from store.postgres import Connection, Cursor, Database, bigints, column
 from store.records import Arrival, Origin
 
 LANES: Final[LiteralString] = """
-    SELECT DISTINCT lane
+    SELECT DISTINCT lane, customer_id
     FROM parked_facts
     WHERE lane = ANY(%(named)b::text[])
+       OR customer_id = ANY(%(customer_ids)b::text[])
        OR lane IN (SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[]))
 """
 
 WRITE: Final[LiteralString] = """
     INSERT INTO parked_facts (
-        source, fact_id, lane, root, account_id, envelope, type, sealed, key_id, opened, reason, parked_at,
+        source, fact_id, lane, root, account_id, customer_id, envelope, type, sealed, key_id, opened, reason, parked_at,
         consumer_group, topic, partition, topic_offset)
-    SELECT source, fact_id, lane, root, account_id, envelope, type, sealed, key_id, opened, reason, clock_timestamp(),
-           %(group)s, topic, partition, topic_offset
+    SELECT source, fact_id, lane, root, account_id, customer_id, envelope, type, sealed, key_id, opened, reason,
+           clock_timestamp(), %(group)s, topic, partition, topic_offset
     FROM unnest(
         %(sources)b::text[], %(fact_ids)b::text[], %(lanes)b::text[], %(roots)b::boolean[], %(account_ids)b::text[],
-        %(envelopes)b::text[], %(types)b::text[], %(sealed)b::bytea[], %(key_ids)b::text[], %(opened)b::boolean[],
-        %(reasons)b::text[], %(topics)b::text[], %(partitions)b::bigint[], %(offsets)b::bigint[])
+        %(customer_ids)b::text[], %(envelopes)b::text[], %(types)b::text[], %(sealed)b::bytea[], %(key_ids)b::text[],
+        %(opened)b::boolean[], %(reasons)b::text[], %(topics)b::text[], %(partitions)b::bigint[], %(offsets)b::bigint[])
         WITH ORDINALITY AS parked (
-        source, fact_id, lane, root, account_id, envelope, type, sealed, key_id, opened, reason, topic, partition,
-        topic_offset, place)
+        source, fact_id, lane, root, account_id, customer_id, envelope, type, sealed, key_id, opened, reason, topic,
+        partition, topic_offset, place)
     ORDER BY place
 """
 
@@ -144,9 +146,10 @@ async def lanes(connection: Connection, customer_ids: Collection[str], named: Co
     return await connection.execute(LANES, {"customer_ids": sorted(customer_ids), "named": sorted(named)})
 
 
-async def read_lanes(found: Cursor) -> set[str]:
-    """The lanes that were asked for and are not empty."""
-    return {row["lane"] for row in await found.fetchall()}
+async def read_lanes(found: Cursor) -> dict[str, str]:
+    """By account and by customer, the lane in which their facts have to wait."""
+    rows = await found.fetchall()
+    return {whose: row["lane"] for row in rows for whose in (row["lane"], row["customer_id"]) if whose}
 
 
 async def write(connection: Connection, group: str, parked: Sequence[Parked], store_keys: Keyring) -> None:
@@ -164,6 +167,7 @@ async def write(connection: Connection, group: str, parked: Sequence[Parked], st
             "lanes": column(parked, "lane"),
             "roots": column(parked, "root"),
             "account_ids": column(parked, "account_id"),
+            "customer_ids": column(arrivals, "envelope.customer"),
             "envelopes": [arrival.envelope.model_dump_json() for arrival in arrivals],
             "types": column(arrivals, "envelope.type"),
             "sealed": [body for _, body in sealed],

@@ -21,6 +21,7 @@ from tests.support_store import (
     changed,
     customer,
     refused_by_postgres,
+    told,
 )
 
 SECRET = "Ada Lovelace"  # Somebody's name, which must not come out.
@@ -79,7 +80,7 @@ def fates(bench: Bench) -> dict[str, str]:
 async def test_poison_is_parked_with_the_later_facts_of_its_account_and_others_go_on(
     bench: Bench, poison: Callable[[Bench, int], Record], batch: int
 ) -> None:
-    told = [
+    facts = [
         changed("evt_0", kind="created", **BAD),
         changed("evt_1", customer="cus_1"),
         changed("evt_2", NOW + 1, customer="cus_1", quantity=2),
@@ -90,7 +91,7 @@ async def test_poison_is_parked_with_the_later_facts_of_its_account_and_others_g
         changed("evt_7", NOW + 7, customer="cus_1", quantity=3),
         changed("evt_8", NOW + 8, quantity=9, **BAD),
     ]
-    records = bench.records(told)
+    records = bench.records(facts)
     records[3] = poison(bench, 3)
     intake = await bench.intake(bench.tools(catalog=BrokenCatalog("cursed")))
 
@@ -98,14 +99,14 @@ async def test_poison_is_parked_with_the_later_facts_of_its_account_and_others_g
         await intake.take(records[first : first + batch])
 
     waiting = ["evt_bad", "evt_4", "evt_6", "evt_8"]
-    assert fates(bench) == {one.id: "parked" if one.id in waiting else "applied" for one in told}
+    assert fates(bench) == {one.id: "parked" if one.id in waiting else "applied" for one in facts}
     rows = bench.table("parked")
     assert [row["fact_id"] for row in rows] == waiting, "in order"
     assert [row["root"] for row in rows] == [True, False, False, False]
     assert len({row["lane"] for row in rows}) == 1
     assert [row["attempts"] for row in rows] == [1, 1, 1, 1]
     [position] = bench.table("positions")
-    assert position["next_offset"] == len(told)
+    assert position["next_offset"] == len(facts)
 
 
 @every_poison
@@ -162,10 +163,10 @@ async def test_a_data_error_in_a_late_statement_is_poison_and_not_the_worlds_tro
     """Inside a pipeline the statements behind the culprit fail with words of their own; the first error counts."""
     own_bench.sql("ALTER TABLE outbox ADD CHECK (subject <> 'sub_bad')")
     intake = await own_bench.intake()
-    told = [changed(f"evt_{number}", sid=f"sub_{number}", customer=f"cus_{number}") for number in range(6)]
-    told[2] = changed("evt_2", **BAD)
+    facts = [changed(f"evt_{number}", sid=f"sub_{number}", customer=f"cus_{number}") for number in range(6)]
+    facts[2] = changed("evt_2", **BAD)
 
-    await intake.take(own_bench.records(told))
+    await intake.take(own_bench.records(facts))
 
     [row] = own_bench.table("parked")
     assert (row["fact_id"], row["reason"]) == ("evt_2", "CheckViolation while applying")
@@ -208,8 +209,8 @@ async def test_a_fact_that_cannot_even_be_parked_ends_the_process(own_bench: Ben
 
 
 async def test_a_lane_is_redriven_from_its_head_in_order(bench: Bench) -> None:
-    told = [changed("evt_0", kind="created", **BAD), changed("evt_bad"), changed("evt_2", NOW + 2, quantity=2, **BAD)]
-    records = bench.records(told)
+    facts = [changed("evt_0", kind="created", **BAD), changed("evt_bad"), changed("evt_2", NOW + 2, quantity=2, **BAD)]
+    records = bench.records(facts)
     records[1] = our_own_bug(bench, 1)
     await (await bench.intake(bench.tools(catalog=BrokenCatalog("cursed")))).take(records)
     root, follower = await parked.listed(bench.database)
@@ -323,3 +324,64 @@ async def test_a_few_roots_among_many_facts_stop_nobody(bench: Bench) -> None:
         await intake.take(bench.records([*good, *rotten(5, first=first)]))
 
     assert sum(row["root"] for row in bench.table("parked")) == 25
+
+
+async def test_a_customer_stays_behind_its_parked_facts_when_the_root_tells_whose_it_is(bench: Bench) -> None:
+    """The root names the account, so redriving it moves the customer; its other parked facts still come first."""
+    intake = await bench.intake(bench.tools(catalog=BrokenCatalog("cursed")))
+    root = changed("evt_bad", lookup_key="cursed", account="P1", **BAD)
+    await intake.take(bench.records([root, changed("evt_1", NOW + 1, **BAD)]))
+    await apply.redrive(bench.tools(), (await parked.listed(bench.database))[0])
+
+    await intake.take(bench.records([changed("evt_2", NOW + 2, **BAD)]))
+
+    assert fates(bench) == {"evt_bad": "applied", "evt_1": "parked", "evt_2": "parked"}
+    for one in await parked.listed(bench.database):
+        await apply.redrive(bench.tools(), one)
+    journal = bench.sql("SELECT fact_id FROM journal ORDER BY account_seq")
+    assert [row["fact_id"] for row in journal] == ["evt_bad", "evt_1", "evt_2"]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in two batches"])
+async def test_a_customer_stays_behind_its_fact_that_waits_in_the_lane_of_a_named_account(
+    bench: Bench, together: bool
+) -> None:
+    intake = await bench.intake()
+    facts = [
+        customer("evt_0", customer_id="cus_bad", account="P1"),
+        changed("evt_bad", status="dancing", **BAD),
+        customer("evt_1", customer_id="cus_1", account="P1"),
+        customer("evt_2", NOW + 2, customer_id="cus_1"),
+    ]
+    records = bench.records(facts)
+
+    for batch in [records] if together else [records[:3], records[3:]]:
+        await intake.take(batch)
+
+    assert fates(bench) == {"evt_0": "applied", "evt_bad": "parked", "evt_1": "parked", "evt_2": "parked"}
+    assert len({row["lane"] for row in bench.table("parked")}) == 1
+
+
+async def test_nobody_waits_behind_a_fact_of_no_customer(bench: Bench) -> None:
+    """It waits itself, in the lane of the account that it names; others of no customer have nothing to do with it."""
+    intake = await bench.intake()
+    await intake.take(
+        bench.records(
+            [
+                customer("evt_0", customer_id="cus_bad", account="P1"),
+                changed("evt_bad", status="dancing", **BAD),
+                told("invoice.created", {"id": "in_1", "metadata": {"account_id": "P1"}}, event_id="evt_1"),
+            ]
+        )
+    )
+
+    naming_p1 = told("invoice.created", {"id": "in_2", "metadata": {"account_id": "P1"}}, event_id="evt_2")
+    await intake.take(bench.records([naming_p1, told("invoice.created", {"id": "in_3"}, event_id="evt_3")]))
+
+    assert fates(bench) == {
+        "evt_0": "applied",
+        "evt_bad": "parked",
+        "evt_1": "parked",
+        "evt_2": "parked",
+        "evt_3": "ignored",
+    }

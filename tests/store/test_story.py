@@ -58,7 +58,6 @@ def as_told(event: Json) -> Told:
 
 
 def as_state(row: dict[str, Any]) -> SubscriptionState:
-    told = {name: row[name] for name in SubscriptionState.__dataclass_fields__}
-    return SubscriptionState(
-        **{name: int(value.timestamp()) if isinstance(value, datetime) else value for name, value in told.items()}
-    )
+    told: dict[str, Any] = {name: row[name] for name in SubscriptionState.__dataclass_fields__}
+    times = {name: int(value.timestamp()) for name, value in told.items() if isinstance(value, datetime)}
+    return SubscriptionState(**told | times)

@@ -83,6 +83,7 @@ CREATE TABLE parked_facts (
     lane text NOT NULL,
     root boolean NOT NULL,
     account_id text,
+    customer_id text,
     envelope text NOT NULL,
     type text NOT NULL,
     sealed bytea NOT NULL,
@@ -102,6 +103,7 @@ COMMENT ON TABLE parked_facts IS
     'Facts that wait for an operator, in lanes: behind a root, the later facts of its account, in order.';
 
 CREATE INDEX parked_facts_by_lane ON parked_facts (lane, parked_id);
+CREATE INDEX parked_facts_by_customer ON parked_facts (customer_id);
 
 CREATE TABLE conflicting_copies (
     source text NOT NULL,
