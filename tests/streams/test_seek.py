@@ -1,9 +1,9 @@
 """The seam between Faust and PostgreSQL's positions, in every combination of what the two have."""
 
 import inspect
+import itertools
 from collections.abc import Awaitable, Callable
 
-import pytest
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.consumer import ThreadDelegateConsumer
 from faust.types import TP
@@ -24,7 +24,7 @@ from tests.streams.support import (
 MakeTopic = Callable[..., Awaitable[str]]
 
 RECORDS = 10
-ANY_OFFSETS = (None, 0, 4, RECORDS)
+COMBINATIONS = list(itertools.product((None, 0, 4, RECORDS), repeat=2))  # Booked by Kafka, kept by PostgreSQL.
 
 
 def test_faust_books_what_seek_to_committed_returns_and_nothing_else() -> None:
@@ -36,25 +36,28 @@ def test_faust_books_what_seek_to_committed_returns_and_nothing_else() -> None:
     assert "seek_to_committed" in vars(ThreadDelegateConsumer)
 
 
-@pytest.mark.parametrize("kept_by_postgres", ANY_OFFSETS)
-@pytest.mark.parametrize("booked_by_kafka", ANY_OFFSETS)
 async def test_a_worker_reads_on_from_postgresqls_position_whatever_kafka_has_booked(
-    kafka: KafkaServer, topic: MakeTopic, kept_by_postgres: int | None, booked_by_kafka: int | None
+    kafka: KafkaServer, topic: MakeTopic
 ) -> None:
-    name, group, books = await topic(), new_group(), Books()
-    await produce(kafka, name, [b"%d" % number for number in range(RECORDS)])
-    if booked_by_kafka is not None:
-        await book_in_kafka(kafka, group, name, booked_by_kafka)
-    if kept_by_postgres is not None:
-        books.positions[name, 0] = kept_by_postgres
+    """One partition for each combination."""
+    name, group, books = await topic(partitions=len(COMBINATIONS)), new_group(), Books()
+    for partition, (booked_by_kafka, kept_by_postgres) in enumerate(COMBINATIONS):
+        await produce(kafka, name, [b"%d" % number for number in range(RECORDS)], partition)
+        if booked_by_kafka is not None:
+            await book_in_kafka(kafka, group, name, booked_by_kafka, partition)
+        if kept_by_postgres is not None:
+            books.positions[name, partition] = kept_by_postgres
 
     async with worker(books_settings(kafka, group), name, books) as running:
         await until(lambda: running.progress.settled)
-        await produce(kafka, name, [b"last"])
-        await until(lambda: books.positions[name, 0] == RECORDS + 1)
+        for partition in range(len(COMBINATIONS)):
+            await produce(kafka, name, [b"last"], partition)
+        await until(lambda: set(books.positions.values()) == {RECORDS + 1})
 
-    assert books.offsets == [(0, offset) for offset in range(kept_by_postgres or 0, RECORDS + 1)]
-    assert await committed(kafka, group, name) == RECORDS + 1
+    for partition, (_, kept_by_postgres) in enumerate(COMBINATIONS):
+        read = [offset for where, offset in books.offsets if where == partition]
+        assert read == list(range(kept_by_postgres or 0, RECORDS + 1)), COMBINATIONS[partition]
+        assert await committed(kafka, group, name, partition) == RECORDS + 1
     assert running.ended == []
 
 
