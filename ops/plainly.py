@@ -11,7 +11,6 @@ from ops import console
 from ops.local.errors import CannotStart
 from store.catalog import BadCatalog
 from store.explain import explain
-from store.migrate import RolesMissing
 
 
 @contextmanager
@@ -29,6 +28,8 @@ def plainly(exit_status: int = 1) -> Iterator[None]:
 
 
 def _sentence(error: Exception) -> str | None:
+    from store.migrate import RolesMissing  # Late: it brings Alembic along, and `billing --help` is in a hurry.
+
     if isinstance(error, (CannotStart, RolesMissing, BadCatalog)):
         return str(error)
     if isinstance(error, KafkaError):

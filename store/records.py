@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pydantic import ValidationError
-
 from models import stripe_events
 from models.base import Envelope, Source
 from models.stripe_events import Fact, Unreadable
@@ -63,7 +61,10 @@ class Arrival:
 
 
 class Reader:
-    """Opens what the edge sealed and reads it.  Bodies of types that nobody listens to stay shut."""
+    """Opens what the edge sealed and reads it.
+
+    Every body is opened, read or not: the seal is what proves that the envelope is the edge's own.
+    """
 
     def __init__(self, edge_keys: Keyring) -> None:
         self._edge_keys = edge_keys
@@ -76,41 +77,26 @@ class Reader:
         origin = Origin(record.topic, record.partition, record.offset)
         try:
             envelope = Envelope.from_headers(record.headers)
-        except (ValidationError, ValueError):
+        except ValueError:
             trouble = "unreadable envelope: the headers do not hold one"
             return Arrival(_stand_in(record), None, origin, record.value, opened=False, trouble=trouble)
-        if not stripe_events.concerns_subscription(envelope.type):
-            return Arrival(envelope, Fact(envelope=envelope), origin, record.value, opened=envelope.key_id is None)
         return self._open(envelope, origin, record.value)
-
-    def body(self, arrival: Arrival) -> tuple[bytes, bool]:
-        """The bytes as signed, if the edge's key is still here, and whether it was."""
-        if arrival.opened or arrival.envelope.key_id is None:
-            return arrival.body, arrival.opened
-        try:
-            return self._unseal(arrival.envelope, arrival.body), True
-        except (SealBroken, UnknownKey):
-            return arrival.body, False
 
     def again(self, envelope: Envelope, origin: Origin, body: bytes, *, opened: bool) -> Arrival:
         """Read a fact anew that was parked, with the code of today."""
-        if not opened:
-            return self._open(envelope, origin, body)
-        return _read(envelope, origin, body)
+        return _read(envelope, origin, body) if opened else self._open(envelope, origin, body)
 
     def _open(self, envelope: Envelope, origin: Origin, value: bytes) -> Arrival:
         if envelope.key_id is None:
-            return _read(envelope, origin, value)
+            return Arrival(envelope, None, origin, value, opened=False, trouble="no seal: anybody could have said this")
         try:
-            return _read(envelope, origin, self._unseal(envelope, value))
+            body = self._edge_keys.decrypt(envelope.key_id, value, envelope.seal_context)
         except UnknownKey as unknown:
             raise Transient(f"the keyring lacks key {unknown}, which sealed {envelope.id}") from None
         except SealBroken:
             trouble = "broken seal: not the bytes that the edge sealed for this fact"
             return Arrival(envelope, None, origin, value, opened=False, trouble=trouble)
-
-    def _unseal(self, envelope: Envelope, value: bytes) -> bytes:
-        return self._edge_keys.decrypt(envelope.key_id or "", value, envelope.seal_context)
+        return _read(envelope, origin, body)
 
 
 def _read(envelope: Envelope, origin: Origin, body: bytes) -> Arrival:
