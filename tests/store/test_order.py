@@ -13,7 +13,7 @@ from tests.support_lives import batches, lives, share_with_three_updates_in_one_
 from tests.support_store import NEW, NOW, OLD, Bench, Told, changed, customer
 
 LIFE_COUNT = 16
-CORPORA = range(6)
+CORPORA = range(5)
 SHUFFLES = 4
 ARRIVAL = frozenset({"as_of", "account_seq", "sequence"})
 """What depends on the order of arrival, and may."""

@@ -167,3 +167,27 @@ async def test_groups_have_positions_of_their_own(bench: Bench) -> None:
 
 def without(records: list[Record], missing: int) -> list[Record]:
     return [record for record in records if record.offset != missing]
+
+
+async def test_a_log_that_begins_beyond_the_position_has_lost_facts(bench: Bench) -> None:
+    intake = await bench.intake()
+    await intake.take(bench.records(facts(3)))
+
+    assert await intake.positions({(TOPIC, 0): Bounds(3, 9)}) == {(TOPIC, 0): 3}, "what is gone, we had"
+    with pytest.raises(Stop, match="lost"):
+        await intake.positions({(TOPIC, 0): Bounds(4, 9)})
+
+
+async def test_a_recreated_topic_is_read_anew_once_its_positions_are_deleted(bench: Bench) -> None:
+    """As the words of the Stop say.  What Stripe sends again is known by its id, wherever it lies now."""
+    intake = await bench.intake()
+    await intake.take(bench.records(facts(4)))
+    bench.sql("DELETE FROM consumer_positions WHERE consumer_group = 'billing.books'")
+    bench.ends.clear()
+
+    assert await intake.positions({(TOPIC, 0): Bounds(0, 2)}) == {(TOPIC, 0): 0}
+    await intake.take(bench.records([*facts(1, first=3), *facts(1, first=9)]))
+
+    ids = [row["fact_id"] for row in bench.sql("SELECT fact_id FROM reports.facts ORDER BY fact_id")]
+    assert ids == ["evt_0", "evt_1", "evt_2", "evt_3", "evt_9"]
+    assert position(bench) == 2
