@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.table import Table
 
 from ops import connection, console, parked, tools
 from ops.console import AsJson
@@ -58,8 +59,7 @@ def list_lanes(as_json: AsJson = False) -> None:
     if as_json:
         console.show_json([_lane(lane) for lane in lanes])
     elif lanes:
-        columns = ("lane", "root", "followers", "age", "tries", "reason")
-        console.show_table(columns, [_row(lane) for lane in lanes])
+        console.out.print(_table(lanes))
     else:
         console.say("Nothing is parked.")
 
@@ -214,9 +214,16 @@ def _lane(lane: Lane) -> dict[str, Any]:
     }
 
 
-def _row(lane: Lane) -> Sequence[object]:
-    reason = escape(lane.reason)
-    return (escape(lane.lane), escape(lane.fact_id), lane.followers, _rough(_age(lane)), lane.attempts, reason)
+def _table(lanes: Sequence[Lane]) -> Table:
+    """Lanes with their roots below their names: both are copied from here, so neither may be folded at 80 columns."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("lane\nroot", no_wrap=True)
+    for name in ("followers", "age", "tries", "reason"):
+        table.add_column(name, overflow="fold")
+    for lane in lanes:
+        names = f"{escape(lane.lane)}\n{escape(lane.fact_id)}"
+        table.add_row(names, str(lane.followers), _rough(_age(lane)), str(lane.attempts), escape(lane.reason))
+    return table
 
 
 def _age(lane: Lane) -> timedelta:
