@@ -123,7 +123,7 @@ def _as_text(value: object) -> str:
 
 
 class Refusal(StrEnum):
-    """Why a fact changed nothing.  Expected, counted, never raised."""
+    """Why a fact left the present as it was.  Expected, counted, never raised."""
 
     STALE = "stale"  # Older than what we know: the history is amended, the present is not.
     AFTER_END = "after_end"  # It tells of life after an end that is final.

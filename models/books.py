@@ -2,8 +2,8 @@
 
 `fold` is the whole of the write path that is not I/O.  It takes what we believe of everything that a batch touches and
 the batch's facts in order, and gives what we believe now, what is to be journaled and what is to be said.  Numbers that
-readers rely on (an account's sequence, a topic's sequence per account) are given out here, so that a replay of the
-journal gives them again.
+readers rely on (an account's sequence, a topic's sequence per account) are given out here, so that the same facts in
+the same order give the same numbers again.
 """
 
 from collections.abc import Iterable, Mapping
