@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models import subscriptions
@@ -146,6 +146,7 @@ def test_an_order_that_shows_the_same_whichever_way_is_not_ambiguous() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 3), st.none() | st.integers(1, 3)), min_size=2, max_size=5))
+@example([(3, 2), (3, 2), (3, 2), (2, 1), (3, 1)])  # The other way hides behind one that tells the same as ours.
 def test_an_order_is_ambiguous_exactly_when_another_one_fits_as_well_and_tells_something_else(
     changes: list[tuple[int, int | None]],
 ) -> None:
