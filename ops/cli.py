@@ -8,6 +8,7 @@ import typer
 
 from ops import console
 from ops.local.errors import CannotStart
+from runtime import logs
 
 
 def app() -> typer.Typer:
@@ -37,6 +38,7 @@ def app() -> typer.Typer:
 
 def main() -> None:
     """What the console script runs: expected trouble is one sentence and exit status 1, never a traceback."""
+    logs.configure("billing")
     try:
         app()()
     except CannotStart as reason:

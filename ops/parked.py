@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from models.base import Model
-from runtime.failures import Transient
+from runtime.failures import Poison, Transient
 from store import apply, parked
 from store.apply import NotFirst, Tools
 from store.parked import ParkedFact
@@ -116,8 +116,8 @@ def why_it_failed(error: Exception, one: ParkedFact) -> str:
 
     Never the error's own words: an exception may quote the fact, and reasons are shown where bodies are not.
     """
-    if str(error) == one.reason:
-        return one.reason
+    if isinstance(error, Poison) or str(error) == one.reason:
+        return str(error)  # Words of our own, which quote nothing.
     return f"{type(error).__name__} at {_place(error)}"
 
 

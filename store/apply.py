@@ -20,7 +20,7 @@ from models.customers import Customer, account_of_platform
 from models.events import AlertRaised, FactParked, Rule
 from models.stripe_events import Fact
 from runtime.failpoints import Failpoints
-from runtime.failures import Stop
+from runtime.failures import Poison, Stop
 from runtime.keys import Keyring
 from store import customers, inbox, journal, outbox, parked, positions
 from store import subscriptions as subscription_rows
@@ -99,7 +99,7 @@ async def redrive(tools: Tools, one: ParkedFact) -> Applied:
     """
     arrival = tools.reader.again(one.envelope, one.origin, one.body(tools.store_keys), opened=one.opened)
     if arrival.fact is None:
-        raise ValueError(arrival.trouble)
+        raise Poison(arrival.trouble)
     return await _unpark(tools, one, arrival, partial(books.hear, fact=arrival.fact, catalog=tools.catalog))
 
 

@@ -17,7 +17,7 @@ from prometheus_client import Counter, Histogram
 
 from models.books import Outcome
 from runtime import clock
-from runtime.failures import Stop
+from runtime.failures import Stop, Transient
 from runtime.logs import get_logger
 from store import positions, stops
 from store.apply import Applied, Batch, Tools, apply
@@ -167,7 +167,14 @@ class Intake:
             return await apply(self._tools, Batch(self._group, arrivals, _spans(records), holes))
 
     def _arrival(self, record: Record, trouble: str | None) -> Arrival:
-        arrival = self._tools.reader.read(record)
+        try:
+            arrival = self._tools.reader.read(record)
+        except Transient:
+            raise
+        except Exception:
+            if trouble is None:
+                raise
+            return self._tools.reader.unread(record, trouble)  # Our own bug lies in the reading.
         return replace(arrival, trouble=trouble) if trouble and arrival.trouble is None else arrival
 
     def _pause(self, tries: int) -> float:

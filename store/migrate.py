@@ -17,6 +17,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+CONNECT_SECONDS_MAX: Final = 5
 ROLES: Final = ("billing_app", "billing_reader")
 SINGLE_RUN_LOCK: Final = 0x62696C6C  # "bill": of two runs at once, the second waits for the first.
 
@@ -56,7 +57,9 @@ def _connected(owner_url: str) -> Iterator[Connection]:
     """A session of its own, closed at the end and its advisory lock with it."""
     scheme, rest = owner_url.split("://", 1)
     assert scheme in {"postgresql", "postgres"}, "settings let no other scheme pass"
-    engine = create_engine(f"postgresql+psycopg://{rest}", poolclass=NullPool)
+    engine = create_engine(
+        f"postgresql+psycopg://{rest}", poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS_MAX}
+    )
     try:
         with engine.connect() as connection:
             yield connection

@@ -82,6 +82,15 @@ class Reader:
             return Arrival(_stand_in(record), None, origin, record.value, opened=False, trouble=trouble)
         return self._open(envelope, origin, record.value)
 
+    def unread(self, record: Record, trouble: str) -> Arrival:
+        """A record whose body is not to be looked into: reading it is what went wrong."""
+        origin = Origin(record.topic, record.partition, record.offset)
+        try:
+            envelope = Envelope.from_headers(record.headers)
+        except ValueError:
+            envelope = _stand_in(record)
+        return Arrival(envelope, None, origin, record.value, opened=False, trouble=trouble)
+
     def again(self, envelope: Envelope, origin: Origin, body: bytes, *, opened: bool) -> Arrival:
         """Read a fact anew that was parked, with the code of today."""
         return _read(envelope, origin, body) if opened else self._open(envelope, origin, body)

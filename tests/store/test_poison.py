@@ -10,6 +10,7 @@ import pytest
 from runtime.failures import Stop
 from store import apply, parked, stops
 from store.intake import Record
+from store.records import Arrival, Reader
 from tests.support_store import (
     GROUP,
     NOW,
@@ -385,3 +386,24 @@ async def test_nobody_waits_behind_a_fact_of_no_customer(bench: Bench) -> None:
         "evt_2": "parked",
         "evt_3": "ignored",
     }
+
+
+class BrokenReader(Reader):
+    """A bug of ours in the reading itself."""
+
+    def read(self, record: Record) -> Arrival:
+        if record.headers["fact_id"] == b"evt_bad":
+            raise KeyError("ours")
+        return super().read(record)
+
+
+async def test_a_fact_that_our_own_bug_cannot_read_is_parked_as_it_came(bench: Bench) -> None:
+    facts = [changed("evt_1", customer="cus_1"), changed("evt_bad", NOW + 1, **BAD), changed("evt_2", NOW + 2, **BAD)]
+    intake = await bench.intake(replace(bench.tools(), reader=BrokenReader(bench.edge_keys)))
+
+    await intake.take(bench.records(facts))
+
+    assert fates(bench) == {"evt_1": "applied", "evt_bad": "parked", "evt_2": "parked"}
+    [bad, _] = await parked.listed(bench.database)
+    assert bad.reason == "KeyError while applying"
+    assert not bad.opened
