@@ -156,4 +156,4 @@ LOST_OR_MISSING = "not one version for each snapshot|is lost"
 )
 def test_a_sabotaged_world_is_seen(parts: dict[str, MakeDatabase | MakeWorker], seen_as: str) -> None:
     with pytest.raises(AssertionError, match=seen_as):
-        play_all(SABOTAGE_SEEDS, **parts)
+        play_all(SABOTAGE_SEEDS, 1, **parts)
