@@ -149,3 +149,15 @@ def test_a_late_update_never_brings_back_what_has_ended() -> None:
     states = oracle.final_states([*events, late | {"id": "evt_late", "created": late["created"] + DAY_SECONDS}])
 
     assert states[subscription.id].status == "canceled"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_there_and_back_in_one_second_ends_where_the_second_before_left_it(seed: int) -> None:
+    world = World(seed)  # Of six seeds some have the ids in the wrong order.
+    subscription = Subscription(world, Customer(world), "mid_monthly")
+    subscription.start()
+    world.advance(world.now + DAY_SECONDS)
+    subscription.set_quantity(2)
+    subscription.set_quantity(1)
+
+    assert oracle.final_states(events_of(world)[::-1])[subscription.id].quantity == 1
