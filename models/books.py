@@ -15,7 +15,7 @@ from models import customers, stripe_events, subscriptions
 from models.base import Decision, Envelope, Note, Refusal
 from models.catalog import Catalog
 from models.customers import Customer
-from models.events import Event, SubscriptionChanged
+from models.events import Event, SubscriptionChanged, SubscriptionMoved
 from models.stripe_events import Fact
 from models.subscriptions import Line, Version
 
@@ -49,7 +49,6 @@ class Books:
     lines: dict[str, Line] = field(default_factory=dict)
     account_seqs: dict[str, int] = field(default_factory=dict)
     topic_seqs: dict[tuple[str, str], int] = field(default_factory=dict)  # By topic and account.
-    merged_into: dict[str, str] = field(default_factory=dict)  # Accounts that turned out to be another one.
 
     def copy(self) -> "Books":
         """Books of its own, so that a fold never writes on what it was given."""
@@ -58,7 +57,6 @@ class Books:
             dict(self.lines),
             dict(self.account_seqs),
             dict(self.topic_seqs),
-            dict(self.merged_into),
         )
 
 
@@ -95,7 +93,8 @@ def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
     announced = _hear_customer(books, fact.envelope)
     decided = _hear_subscription(books, fact, catalog)
     known = {event.subject for event in decided.events if isinstance(event, SubscriptionChanged)}
-    events = (*(event for event in announced if event.subject not in known), *decided.events)
+    again = (event for event in announced if not isinstance(event, SubscriptionChanged) or event.subject not in known)
+    events = (*again, *decided.events)
     account_id = _account(books, fact.envelope)
     account_seq = _next_account_seq(books, account_id)
     # A stale fact's outcome says so already; that ids had to decide its place would be counted nowhere else.
@@ -106,7 +105,10 @@ def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
         reason=reason.value if reason else None,
         account_id=account_id,
         account_seq=account_seq,
-        said=tuple(say(books, event, cause=fact.envelope, account_seq=account_seq) for event in events),
+        said=tuple(
+            say(books, event, cause=fact.envelope, account_seq=account_seq if event.account_id == account_id else None)
+            for event in events
+        ),
     )
 
 
@@ -118,7 +120,10 @@ def discard(books: Books, fact: Fact, why: str) -> Heard:
 
 
 def say(books: Books, event: Event, *, cause: Envelope, account_seq: int | None) -> Said:
-    """Give an event its identity and its number in its topic."""
+    """Give an event its identity and its number in its topic.
+
+    *account_seq* is that of the cause in its own account; an event of another account bears none.
+    """
     event_id = f"{cause.source.value}/{cause.id}/{event.type}/{event.subject}"
     if event.account_id is None:
         return Said(event_id, event, account_seq, None)
@@ -148,15 +153,30 @@ def _hear_customer(books: Books, heard: Envelope) -> tuple[Event, ...]:
 
 
 def _move(books: Books, before: Customer, after: Customer) -> tuple[Event, ...]:
-    """A customer whose account is known better now: say its subscriptions again, under that account."""
+    """A customer whose account is known better now: its subscriptions leave the old one and are said under the new."""
     if before.account_id == after.account_id:
         return ()
-    if before.platform_id is None:
-        books.merged_into[before.account_id] = after.account_id
-    return tuple(
-        subscriptions.changed(line[-1], subscription_id=subscription_id, account_id=after.account_id)
+    presents = {
+        subscription_id: line[-1]
         for subscription_id, line in sorted(books.lines.items())
         if line and line[-1].state.customer_id == after.customer_id
+    }
+    left = (_moved(one, before, after) for one in presents.items())
+    found = (
+        subscriptions.changed(version, subscription_id=subscription_id, account_id=after.account_id)
+        for subscription_id, version in presents.items()
+    )
+    return (*left, *found)
+
+
+def _moved(present: tuple[str, Version], before: Customer, after: Customer) -> SubscriptionMoved:
+    subscription_id, version = present
+    return SubscriptionMoved(
+        subject=subscription_id,
+        account_id=before.account_id,
+        as_of=version.occurred_at,
+        moved_to_account_id=after.account_id,
+        customer_id=after.customer_id,
     )
 
 

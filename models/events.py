@@ -58,6 +58,15 @@ class SubscriptionAmended(SubscriptionVersion):
     type: Literal["billing.subscription.amended.v1"] = "billing.subscription.amended.v1"
 
 
+class SubscriptionMoved(Event):
+    """The subscription is another account's, as we know now; that account hears how it stands.  Said to the old one."""
+
+    topic = SUBSCRIPTIONS
+    type: Literal["billing.subscription.moved.v1"] = "billing.subscription.moved.v1"
+    moved_to_account_id: str
+    customer_id: str
+
+
 class Rule(StrEnum):
     """What an alert is about."""
 
@@ -93,4 +102,10 @@ class FactParked(Event):
     reason: str
 
 
-EVENTS: tuple[type[Event], ...] = (SubscriptionChanged, SubscriptionAmended, AlertRaised, FactParked)
+EVENTS: tuple[type[Event], ...] = (
+    SubscriptionChanged,
+    SubscriptionAmended,
+    SubscriptionMoved,
+    AlertRaised,
+    FactParked,
+)

@@ -299,9 +299,8 @@ async def _save(connection: Connection, before: Books, turn: _Turn, batch: Batch
     }
     if changed:
         await customers.save_customers(connection, changed)
-    if advanced or after.merged_into:
-        unmoved = {account: after.account_seqs.get(account, 0) for account in after.merged_into}
-        await customers.save_accounts(connection, unmoved | advanced, after.merged_into)
+    if advanced:
+        await customers.save_accounts(connection, advanced)
     await subscription_rows.save(connection, before.lines, after.lines)
     if applied.heard:
         origins = {arrival.identity: arrival.origin for arrival in reversed(batch.arrivals)}  # The first copy counts.

@@ -43,9 +43,8 @@ SAVE_CUSTOMERS: Final[LiteralString] = """
 
 SAVE_ACCOUNTS: Final[LiteralString] = """
     UPDATE accounts
-    SET last_seq = after.last_seq, merged_into = coalesce(after.merged_into, accounts.merged_into)
-    FROM unnest(%(account_ids)b::text[], %(last_seqs)b::bigint[], %(merged_into)b::text[])
-        AS after (account_id, last_seq, merged_into)
+    SET last_seq = after.last_seq
+    FROM unnest(%(account_ids)b::text[], %(last_seqs)b::bigint[]) AS after (account_id, last_seq)
     WHERE accounts.account_id = after.account_id
 """
 
@@ -102,14 +101,6 @@ async def save_customers(connection: Connection, customers: Iterable[Customer]) 
     )
 
 
-async def save_accounts(connection: Connection, last_seqs: Mapping[str, int], merged_into: Mapping[str, str]) -> None:
-    """Advance the accounts' sequences, and note the ones that turned out to be another."""
-    account_ids = [*last_seqs]
-    await connection.execute(
-        SAVE_ACCOUNTS,
-        {
-            "account_ids": account_ids,
-            "last_seqs": bigints(last_seqs.values()),
-            "merged_into": [merged_into.get(account_id) for account_id in account_ids],
-        },
-    )
+async def save_accounts(connection: Connection, last_seqs: Mapping[str, int]) -> None:
+    """Advance the accounts' sequences."""
+    await connection.execute(SAVE_ACCOUNTS, {"account_ids": [*last_seqs], "last_seqs": bigints(last_seqs.values())})

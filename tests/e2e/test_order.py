@@ -28,6 +28,7 @@ SHOWN = (
     *("cancel_at_period_end", "livemode"),
     *MOMENTS,
 )
+CHANGED, AMENDED = "billing.subscription.changed.v1", "billing.subscription.amended.v1"
 Shown = tuple[object, ...]
 
 
@@ -85,11 +86,11 @@ async def last_words(pipeline: Pipeline) -> tuple[dict[str, Shown], dict[str, se
     last: dict[str, Shown] = {}
     said: dict[str, set[Shown]] = defaultdict(set)
     for message in sorted(await pipeline.said(), key=lambda one: places[one.id]):
-        if message.topic != "billing.subscriptions":
+        if message.type not in {CHANGED, AMENDED}:
             continue
         row = shown_row(dict(message.data) | {"subscription_id": message.subject})
         said[message.subject].add(row)
-        if message.type == "billing.subscription.changed.v1":
+        if message.type == CHANGED:
             last[message.subject] = row
     return last, dict(said)
 

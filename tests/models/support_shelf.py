@@ -66,7 +66,6 @@ class Shelf:
     lines: LineShelf = field(default_factory=LineShelf)
     account_seqs: dict[str, int] = field(default_factory=dict)
     topic_seqs: dict[tuple[str, str], int] = field(default_factory=dict)
-    merged_into: dict[str, str] = field(default_factory=dict)
 
     def take(self, facts: Iterable[Fact]) -> tuple[Heard, ...]:
         """Hear a batch of fresh facts, as `store.apply` does: load what they touch, fold, save."""
@@ -100,7 +99,6 @@ class Shelf:
         self.lines.save(before.lines, after.lines)
         self.account_seqs |= after.account_seqs
         self.topic_seqs |= after.topic_seqs
-        self.merged_into |= after.merged_into
 
     def copy(self) -> "Shelf":
         """A shelf of its own."""
@@ -109,7 +107,6 @@ class Shelf:
             self.lines.copy(),
             dict(self.account_seqs),
             dict(self.topic_seqs),
-            dict(self.merged_into),
         )
 
     def _renamed(self, customers: Mapping[str, Customer], facts: Iterable[Fact]) -> set[str]:

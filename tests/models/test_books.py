@@ -12,7 +12,7 @@ from models import books
 from models.base import Note, Refusal
 from models.books import Books, Heard, Outcome, Said
 from models.customers import account_of_customer, account_of_platform
-from models.events import AlertRaised, Rule, SubscriptionAmended, SubscriptionChanged
+from models.events import AlertRaised, Rule, SubscriptionAmended, SubscriptionChanged, SubscriptionMoved
 from models.stripe_events import Fact
 from tests.models.support_facts import BASIL, CATALOG, NOON, envelope, event, fact_of, moment, subscription
 from tests.models.support_lifecycles import at_random
@@ -131,7 +131,6 @@ def test_batches_on_what_the_store_loads_say_the_same_as_one_fold_of_everything(
     assert {of: shelf.lines.whole(of) for of in shelf.lines.rows} == whole.lines
     assert shelf.account_seqs == whole.account_seqs
     assert shelf.topic_seqs == whole.topic_seqs
-    assert shelf.merged_into == whole.merged_into
 
 
 def test_a_fold_does_not_write_on_what_it_was_given() -> None:
@@ -279,16 +278,19 @@ def test_a_customer_that_is_named_takes_its_subscriptions_along_and_says_them_ag
     other = subscription(id="sub_2", quantity=7)
     facts = [fact_of(event("evt_1", A, kind="created")), fact_of(event("evt_2", other, kind="created"))]
 
-    after, heard = hear([*facts, naming("evt_3", "P1")])
+    _, heard = hear([*facts, naming("evt_3", "P1")])
 
     own, named = account_of_customer("cus_1"), account_of_platform("P1")
     again = [said.event for said in heard[2].said]
     assert [(said.subject, said.account_id, said.type) for said in again] == [
+        ("sub_1", own, "billing.subscription.moved.v1"),
+        ("sub_2", own, "billing.subscription.moved.v1"),
         ("sub_1", named, "billing.subscription.changed.v1"),
         ("sub_2", named, "billing.subscription.changed.v1"),
     ]
     assert [said.quantity for said in again if isinstance(said, SubscriptionChanged)] == [1, 7]
-    assert after.merged_into == {own: named}
+    assert [said.moved_to_account_id for said in again if isinstance(said, SubscriptionMoved)] == [named, named]
+    assert [said.account_seq for said in heard[2].said] == [None, None, 1, 1], "the old account heard no fact"
     assert (heard[1].account_id, heard[2].account_id) == (own, named)
 
 
@@ -298,7 +300,8 @@ def test_a_fact_that_names_and_changes_says_the_subscription_once() -> None:
 
     _, heard = hear([fact_of(event("evt_1", A, kind="created")), fact_of(named)])
 
-    (said,) = heard[1].said
+    left, said = heard[1].said
+    assert isinstance(left.event, SubscriptionMoved)
     assert isinstance(said.event, SubscriptionChanged)
     assert (said.event.quantity, said.event.account_id) == (2, account_of_platform("P1"))
 
@@ -310,8 +313,9 @@ def test_a_late_fact_that_names_says_what_was_and_what_is_under_the_new_account(
     _, heard = hear([fact_of(event("evt_2", B, A)), fact_of(late)])
 
     by_type = {type(said.event): said.event for said in heard[1].said}
-    assert set(by_type) == {SubscriptionChanged, SubscriptionAmended}
-    assert {said.account_id for said in by_type.values()} == {account_of_platform("P1")}
+    assert set(by_type) == {SubscriptionMoved, SubscriptionChanged, SubscriptionAmended}
+    found = {by_type[SubscriptionChanged].account_id, by_type[SubscriptionAmended].account_id}
+    assert found == {account_of_platform("P1")}
 
 
 def test_a_customer_named_twice_moves_to_the_earlier_name_and_is_an_alert() -> None:
@@ -322,7 +326,12 @@ def test_a_customer_named_twice_moves_to_the_earlier_name_and_is_an_alert() -> N
     assert after.customers["cus_1"].account_id == account_of_platform("P1")
     alerts = [said.event for said in heard[2].said if isinstance(said.event, AlertRaised)]
     assert [alert.rule for alert in alerts] == [Rule.CUSTOMER_NAMED_TWICE]
-    assert [said.event.account_id for said in heard[2].said] == [account_of_platform("P1")] * 2
+    by_type = {type(said.event): said.event.account_id for said in heard[2].said}
+    assert by_type == {
+        AlertRaised: account_of_platform("P1"),
+        SubscriptionMoved: account_of_platform("P2"),
+        SubscriptionChanged: account_of_platform("P1"),
+    }
 
 
 def test_what_must_be_loaded_follows_from_the_facts() -> None:

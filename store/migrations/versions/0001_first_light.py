@@ -135,9 +135,7 @@ CREATE UNIQUE INDEX intake_stops_open ON intake_stops (consumer_group) WHERE cle
 BOOKS: LiteralString = """
 CREATE TABLE accounts (
     account_id text PRIMARY KEY,
-    last_seq bigint NOT NULL DEFAULT 0 CHECK (last_seq >= 0),
-    merged_into text REFERENCES accounts (account_id),
-    CHECK (merged_into <> account_id)
+    last_seq bigint NOT NULL DEFAULT 0 CHECK (last_seq >= 0)
 );
 COMMENT ON TABLE accounts IS 'Our own, immutable.  Its row is the turn that facts of one account take.';
 
