@@ -22,11 +22,11 @@ demo: install ## Watch hundreds of subscribers go through the pipeline, and the 
 
 .PHONY: test
 test: check ## Everything but the long runs, on real Kafka and real PostgreSQL
-	@$(RUN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+	@$(RUN)/python -m pytest -m "not long" -n 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-long
 test-long: check ## Everything, the full crosses and the long runs too
-	@$(RUN)/python -m pytest -m "long or not long" $(PYTEST_ARGS)
+	@$(RUN)/python -m pytest -m "long or not long" -n 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: check
 check: install ## The quick part: format, lint, types, import contracts, migrations

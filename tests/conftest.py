@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from _pytest.terminal import TerminalReporter
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from psycopg import sql
 
@@ -21,6 +22,7 @@ from ops.local.postgres import Role
 from ops.local.providers import KafkaServer, PostgresServer
 from ops.local.stack import Stack
 from ops.local.waiting import until
+from tests.support_figures import FIGURE
 
 TEMPLATE = "billing_template"
 _numbers = itertools.count(1)
@@ -157,3 +159,15 @@ def _as_superuser(server: PostgresServer, *statements: sql.Composed) -> None:
     with psycopg.connect(server.url(Role.SUPERUSER, "postgres"), autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """What end-to-end tests measured stands at the end of the run."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    told = [(report.nodeid, line) for report in reports for name, line in report.user_properties if name == FIGURE]
+    if told:
+        terminalreporter.section("figures")
+    for test in dict.fromkeys(test for test, _ in told):
+        terminalreporter.write_line(test.rpartition("::")[2])
+        for line in dict.fromkeys(line for told_by, line in told if told_by == test):
+            terminalreporter.write_line(f"    {line}")
