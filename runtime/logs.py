@@ -1,19 +1,19 @@
 """One JSON object a line on stderr; on a terminal, the same for human eyes.
 
-Three promises.  No secret: what looks like one is masked in the finished line, wherever it came from.  No local
-variables in tracebacks: that is where bodies and keys lie.  No flood: an outage makes Kafka's clients write thousands
-of equal lines, of which a few pass, with the number of those that did not.
+Three promises.  No secret: what looks like one is masked in the finished line, wherever it came from.  No contents in
+tracebacks: local variables and the words of exceptions are where bodies and keys lie.  No flood: an outage makes
+Kafka's clients write thousands of equal lines, of which a few pass, with the number of those that did not.
 """
 
 import logging
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
-from runtime import clock
+from runtime import clock, tracebacks
 
 NOISY: Final = ("aiokafka", "faust", "mode")
 NOISY_LINES_MAX: Final = 5
@@ -104,6 +104,10 @@ def _enrich() -> list[structlog.types.Processor]:
 
 
 def _render(*, pretty: bool) -> list[structlog.types.Processor]:
-    last: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
-    plain_tracebacks = [] if pretty else [structlog.processors.format_exc_info]
-    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *plain_tracebacks, last]
+    # A pretty traceback would show local variables; what `tracebacks` made of it is only printed.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.ExceptionRenderer(tracebacks.render),
+        console if pretty else structlog.processors.JSONRenderer(),
+    ]

@@ -3,9 +3,11 @@ import logging
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 
+from runtime import tracebacks
 from runtime.logs import NOISY_LINES_MAX, NOISY_WINDOW_SECONDS, RateLimit, mask
 
 
@@ -31,9 +33,13 @@ def test_what_is_no_secret_stays(line: str) -> None:
     assert mask(line) == line
 
 
-def _logged(program: str) -> list[dict[str, object]]:
+def _stderr(program: str) -> str:
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in ended.stderr.splitlines()]
+    return ended.stderr
+
+
+def _logged(program: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in _stderr(program).splitlines()]
 
 
 def test_each_line_is_json_and_names_its_process_whoever_wrote_it() -> None:
@@ -49,19 +55,59 @@ def test_each_line_is_json_and_names_its_process_whoever_wrote_it() -> None:
     assert {"event": "this is odd", "process": "books", "logger": "some.library"}.items() <= theirs.items()
 
 
-def test_a_traceback_shows_no_local_variable() -> None:
-    (line,) = _logged("""
-        from runtime import logs
-        logs.configure("books")
-        body = "the whole " + "body"
-        try:
-            len(body) / 0
-        except ZeroDivisionError:
-            logs.get_logger("x").exception("broken")
-    """)
+BROKEN = """
+    import sys
+    import psycopg
+    from pydantic import BaseModel
+    from runtime import logs
 
-    assert "ZeroDivisionError" in str(line["exception"])
-    assert "the whole body" not in json.dumps(line)
+    sys.stderr.isatty = lambda: {pretty}
+    logs.configure("books")
+
+    class Row(BaseModel):
+        amount: int
+
+    def not_a_number(body):
+        Row(amount=body)
+
+    def refused_by_postgres(body):
+        raise psycopg.errors.CheckViolation(f"DETAIL:  Failing row contains ({{body}}).")
+
+    def missing(body):
+        try:
+            {{}}[body]
+        except KeyError as error:
+            raise RuntimeError(f"no {{body}}") from error
+
+    def several(body):
+        raise ExceptionGroup(body, [ValueError(body)])
+
+    for what in (not_a_number, refused_by_postgres, missing, several):
+        try:
+            what("the whole " + "body")
+        except Exception:
+            logs.get_logger("x").exception("broken")
+"""
+
+
+@pytest.mark.parametrize("pretty", [False, True], ids=["json", "terminal"])
+def test_a_traceback_shows_no_local_variable_and_none_of_the_exceptions_own_words(*, pretty: bool) -> None:
+    told = _stderr(BROKEN.format(pretty=pretty))
+
+    assert "the whole body" not in told
+    for kind in ("amount int_parsing", "CheckViolation", "KeyError", "RuntimeError", "ExceptionGroup", "ValueError"):
+        assert kind in told
+    assert all(f"in {where}" in told for where in ("not_a_number", "refused_by_postgres", "missing", "several"))
+
+
+def test_of_an_error_of_postgresql_its_state_and_its_first_line_are_told() -> None:
+    class OfPostgres(Exception):
+        sqlstate = "23514"
+        diag = SimpleNamespace(message_primary="violates a check", message_detail="Failing row contains (body)")
+
+    error = OfPostgres("violates a check DETAIL: Failing row contains (body)")
+
+    assert tracebacks.render((OfPostgres, error, None)).endswith("OfPostgres: 23514 violates a check\n")
 
 
 def test_an_outage_writes_a_few_lines_and_then_how_many_were_held_back() -> None:
