@@ -5,7 +5,7 @@ The choice is made once for each server, and whoever asked cannot tell them apar
 
 import signal
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from ops.local import command, java, surroundings
@@ -13,6 +13,8 @@ from ops.local.containers import ContainerKafka, ContainerPostgres
 from ops.local.errors import CannotStart
 from ops.local.kafka import LocalKafka
 from ops.local.postgres import DATABASE, LocalPostgres, Role
+from runtime.kafka import client_options
+from runtime.settings import KafkaSettings, load
 
 ENGINE_SECONDS_MAX: Final = 5.0
 
@@ -92,9 +94,15 @@ class GivenPostgres(Given):
         self._url = url
 
     def url(self, role: Role, database: str = DATABASE) -> str:
-        """The login given for the role, else the one login we know; the database as asked for."""
+        """The login given for the role, else the one login we know; the database as asked for.
+
+        The reader's must be given: who was promised a login that only reads must not get one that writes.
+        """
         short = "ADMIN" if role is Role.SUPERUSER else role.removeprefix("billing_").upper()
-        parts = urlsplit(surroundings.given(f"DATABASE_{short}_URL") or self._url)
+        own = surroundings.given(f"DATABASE_{short}_URL")
+        if own is None and role is Role.READER:
+            raise CannotStart(f"Give DATABASE_READER_URL too, the login of {role}: reports are read through it alone.")
+        parts = urlsplit(own or self._url)
         asked = parts.path if database == DATABASE else f"/{database}"
         return urlunsplit(parts._replace(path=asked))
 
@@ -124,6 +132,21 @@ def postgres(
         return ContainerPostgres(port, secrets=secrets or home / "secrets")
     bindir = surroundings.given("POSTGRES_BINDIR")
     return LocalPostgres(home, port, secrets=secrets, bindir=Path(bindir) if bindir else None, durable=durable)
+
+
+def kafka_options(server: KafkaServer) -> dict[str, Any]:
+    """What a client of ours connects to *server* with: a given one may want TLS and a password, ours want neither."""
+    if isinstance(server, GivenKafka):
+        return client_options(load(KafkaSettings))
+    return {"bootstrap_servers": server.bootstrap_servers}
+
+
+def reader_url(server: PostgresServer) -> str | None:
+    """Where anybody may read; None when no login was given that can do nothing else."""
+    try:
+        return server.url(Role.READER)
+    except CannotStart:
+        return None
 
 
 def _containers_wanted() -> bool:

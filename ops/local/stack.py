@@ -13,7 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from ops import topics
 from ops.local import folders, health, programs, providers, state
@@ -83,6 +83,11 @@ class Stack:
     def webhook_secret(self) -> str:
         """What Stripe signs with."""
         return self.credentials.webhook_secret_file.read_text(encoding="utf-8")
+
+    @property
+    def kafka_options(self) -> dict[str, Any]:
+        """What aiokafka's clients are made with."""
+        return providers.kafka_options(self.kafka)
 
     def url(self, name: str) -> str:
         """Where the `/livez`, `/readyz` and `/metrics` of a process are; the same over its restarts."""
@@ -160,7 +165,7 @@ class Stack:
         await self._told("the schema", asyncio.to_thread(migrate.apply, self.postgres.url(Role.OWNER)))
 
     async def _provision(self) -> None:
-        async with topics.connected({"bootstrap_servers": self.kafka.bootstrap_servers}) as ours:
+        async with topics.connected(self.kafka_options) as ours:
             await self._told("topics", ours.apply())
 
     async def _told(self, what: str, ready: Awaitable[object]) -> None:
@@ -195,17 +200,18 @@ class Stack:
         return (
             self.kafka.bootstrap_servers
             if name == "kafka"
-            else self.postgres.url(Role.READER).rpartition("@")[2].partition("/")[0]
+            else self.postgres.url(Role.APP).rpartition("@")[2].partition("/")[0]
         )
 
     def _addresses(self) -> dict[str, str]:
         """What a script of somebody else's needs; the door is where it is, once it is there."""
-        door = {"webhook_url": self.webhook_url} if "ingress" in self._programs else {}
-        return door | {
+        addresses = {
+            "webhook_url": self.webhook_url if "ingress" in self._programs else None,
             "webhook_secret_file": str(self.credentials.webhook_secret_file),
             "kafka_bootstrap_servers": self.kafka.bootstrap_servers,
-            "postgres_readonly_url": self.postgres.url(Role.READER),
+            "postgres_readonly_url": providers.reader_url(self.postgres),
         }
+        return {name: address for name, address in addresses.items() if address is not None}
 
     def _settings_of_commands(self) -> dict[str, str]:
         return self._addresses() | {

@@ -14,11 +14,13 @@ from ops.local.kafka import LocalKafka
 from ops.local.postgres import LocalPostgres, Role
 from ops.local.postgres_programs import Programs
 from ops.local.providers import GivenKafka, GivenPostgres
+from ops.local.stack import Stack
 
 
 @pytest.fixture(autouse=True)
 def _nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "DATABASE_OWNER_URL", "POSTGRES_BINDIR"):
+    databases = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_READER_URL")
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", *databases, "POSTGRES_BINDIR"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -49,6 +51,47 @@ async def test_a_server_whose_address_is_given_is_used_and_left_alone(
     assert postgres.url(Role.APP, "other") == "postgresql://app:secret@db.example/other"
     with pytest.raises(CannotStart, match="not ours"):
         await kafka.kill()
+
+
+def test_a_login_that_writes_is_never_given_out_as_the_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://app:hunter22@db.example/billing")
+
+    addresses = Stack(tmp_path, names=[]).state().addresses
+
+    assert "postgres_readonly_url" not in addresses
+    assert "hunter22" not in str(addresses)
+    with pytest.raises(CannotStart, match="Give DATABASE_READER_URL"):
+        providers.postgres(tmp_path).url(Role.READER)
+
+
+def test_the_readers_own_login_is_shown_where_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://app:hunter22@db.example/billing")
+    monkeypatch.setenv("DATABASE_READER_URL", "postgresql://reader@db.example/billing")
+
+    addresses = Stack(tmp_path, names=[]).state().addresses
+
+    assert addresses["postgres_readonly_url"] == "postgresql://reader@db.example/billing"
+
+
+def test_a_kafka_that_was_given_with_a_password_is_asked_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "KAFKA_BOOTSTRAP_SERVERS": "broker.example:9092",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "KAFKA_SASL_USERNAME": "billing",
+        "KAFKA_SASL_PASSWORD": "hunter22",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    options = Stack(tmp_path, names=[]).kafka_options
+
+    assert options["bootstrap_servers"] == "broker.example:9092"
+    assert options["security_protocol"] == "SASL_SSL"
+    assert options["sasl_plain_password"] == "hunter22"
+    assert "ssl_context" in options
 
 
 @pytest.mark.usefixtures("nothing_installed")
