@@ -4,6 +4,8 @@ Each concern has a module with its commands; here they are only put together, an
 must come at once.
 """
 
+import logging
+
 import typer
 
 from ops import console
@@ -39,6 +41,7 @@ def app() -> typer.Typer:
 def main() -> None:
     """What the console script runs: expected trouble is one sentence and exit status 1, never a traceback."""
     logs.configure("billing")
+    logging.getLogger().setLevel(logging.WARNING)  # A command answers for itself; what libraries do is no news.
     try:
         app()()
     except CannotStart as reason:
