@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
+from ops import console
 from ops.local import surroundings
 from ops.local.errors import CannotStart
 from ops.local.folders import DEFAULT_HOME
@@ -27,7 +28,9 @@ def settings(cls: type[SettingsT], home: Path = DEFAULT_HOME) -> SettingsT:
     missing = {name: known[name] for name in cls.model_fields if name in known and not _is_given(name)}
     try:
         return cls(**missing)
-    except ValidationError:
+    except ValidationError as wrong:
+        if not known and any(error["type"] == "missing" for error in wrong.errors()):
+            console.problem("No local stack runs: start one with `make up`, or give what is missing.")
         return load(cls)  # The environment's own mistakes, said as every process says them.
 
 
@@ -48,7 +51,7 @@ def webhook(home: Path = DEFAULT_HOME) -> tuple[str, str]:
 def _of_stack(name: str, home: Path) -> str:
     known = settings_of(home)
     if name not in known:
-        raise CannotStart("No local stack runs (start one with `billing up --detach`), and no address was given.")
+        raise CannotStart("No local stack runs (start one with `make up`), and no address was given.")
     return str(known[name])
 
 

@@ -290,11 +290,13 @@ async def _stay(stack: Stack) -> None:
     console.say("")
     addresses = [(process.name, process.address or "-") for process in stack.state().processes]
     console.show_table(("service", "address"), [*addresses, *_places(stack)])
-    console.say("\nIt stays up until Ctrl-C.  Try `billing status`, `billing lag`, `billing send --help`.")
+    console.say("\nIt stays up until Ctrl-C.  From another terminal, in this folder:")
+    console.say("".join(f"\n  .venv/bin/billing {words}" for words in ("status", "lag", "send invoice.paid")))
     told = asyncio.Event()
     for what in ENDINGS:
         asyncio.get_running_loop().add_signal_handler(what, told.set)
     await told.wait()
+    console.say("\nEnding.")
 
 
 def _places(stack: Stack) -> list[tuple[str, str]]:

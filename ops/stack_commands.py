@@ -16,6 +16,7 @@ from ops.local.errors import CannotStart
 from ops.local.home import Home
 from ops.local.stack import Stack
 from ops.local.state import Phase, State
+from ops.plainly import plainly
 
 HomeOption = Annotated[Path, typer.Option("--home", help="The stack's folder.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Come back when all is ready; the stack stays.")]
@@ -33,9 +34,10 @@ def up(
     """Start Kafka, PostgreSQL and every process, and stay until Ctrl-C."""
     home = home.resolve()
     if state.running(home) is not None:
-        raise CannotStart(f"A stack runs in {home} already: see `billing status`.")
+        raise CannotStart(f"A stack runs in {home} already: `make status` shows it, `make down` ends it.")
     if not detach:
-        asyncio.run(_in_foreground(home, webhook_port, keep_data=keep_data, as_json=as_json))
+        with plainly():
+            asyncio.run(_in_foreground(home, webhook_port, keep_data=keep_data, as_json=as_json))
         return
     with console.err.status("Starting Kafka, PostgreSQL and the processes…"):
         asyncio.run(detached.start(home, *_door(webhook_port)))

@@ -33,7 +33,9 @@ class Home:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            raise CannotStart(f"A stack runs in {self.folder} already: see `billing status`.") from None
+            raise CannotStart(
+                f"A stack runs in {self.folder} already: `make status` shows it, `make down` ends it."
+            ) from None
         self._lock = lock
 
     @property

@@ -53,7 +53,7 @@ def test_without_either_the_missing_setting_is_named(tmp_path: Path, capsys: pyt
 
     assert ended.value.code == 2
     assert "KAFKA_BOOTSTRAP_SERVERS" in capsys.readouterr().err
-    with pytest.raises(CannotStart, match="billing up"):
+    with pytest.raises(CannotStart, match="make up"):
         connection.owner_url(tmp_path)
 
 
