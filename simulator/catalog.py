@@ -1,6 +1,6 @@
 """What the pretend company sells: three plans, by the month and by the year, and an add-on that is no plan.
 
-Products and prices are Stripe objects; the plans are found by the price's lookup key.
+Prices are Stripe objects; the plans are found by the price's lookup key.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ class Offer:
     amount_minor: int
     price_id: str
     product_id: str
-    name: str
 
     @property
     def months(self) -> int:
@@ -37,7 +36,6 @@ def _offer(plan: str, interval: str, amount_minor: int) -> Offer:
         amount_minor=amount_minor,
         price_id=f"price_1Sim{plan.title()}{interval.title()}ly0000000000"[:30],
         product_id=f"prod_Sim{plan.title()}000000"[:19],
-        name=plan.title(),
     )
 
 
@@ -51,12 +49,8 @@ PLAN_OFFERS: Final = {
         _offer("high", "year", 99000),
     )
 }
-SUPPORT: Final = Offer(
-    None, None, "month", 1500, "price_1SimPrioritySupport00000", "prod_SimSupport000", "Priority support"
-)
-SUPPORT_YEARLY: Final = Offer(
-    None, None, "year", 15000, "price_1SimPrioritySupportYear0", "prod_SimSupport000", "Priority support"
-)
+SUPPORT: Final = Offer(None, None, "month", 1500, "price_1SimPrioritySupport00000", "prod_SimSupport000")
+SUPPORT_YEARLY: Final = Offer(None, None, "year", 15000, "price_1SimPrioritySupportYear0", "prod_SimSupport000")
 
 _OFFER_BY_PRICE: Final = {offer.price_id: offer for offer in (*PLAN_OFFERS.values(), SUPPORT, SUPPORT_YEARLY)}
 assert len(_OFFER_BY_PRICE) == len(PLAN_OFFERS) + 2, "every price has an id of its own"
@@ -127,30 +121,4 @@ def plan_of(offer: Offer) -> Json:
         "transform_usage": None,
         "trial_period_days": None,
         "usage_type": "licensed",
-    }
-
-
-def product_of(offer: Offer) -> Json:
-    """The product as Stripe shows it."""
-    return {
-        "id": offer.product_id,
-        "object": "product",
-        "active": True,
-        "attributes": [],
-        "created": CATALOG_SINCE_SECONDS,
-        "default_price": offer.price_id,
-        "description": None,
-        "images": [],
-        "livemode": False,
-        "marketing_features": [],
-        "metadata": {"plan": offer.plan} if offer.plan else {},
-        "name": offer.name,
-        "package_dimensions": None,
-        "shippable": None,
-        "statement_descriptor": None,
-        "tax_code": None,
-        "type": "service",
-        "unit_label": None,
-        "updated": CATALOG_SINCE_SECONDS,
-        "url": None,
     }

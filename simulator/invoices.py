@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 HIDDEN: Final = "_hidden"
 
+# What a draft of ours shows as null.
+_UNSET: Final = """
+    account_tax_ids application automatically_finalizes_at custom_fields default_payment_method default_source
+    description due_date effective_at footer from_invoice hosted_invoice_url invoice_pdf last_finalization_error
+    latest_revision next_payment_attempt number on_behalf_of receipt_number rendering shipping_cost shipping_details
+    statement_descriptor test_clock threshold_reason webhooks_delivered_at
+""".split()
+
 
 class Invoice:
     """One invoice: draft, open, then paid, or open for ever."""
@@ -152,15 +160,34 @@ def _line(subscription: "Subscription", item: Json, invoice_id: str, free_of_cha
 
 def _body(subscription: "Subscription", reason: str, invoice_id: str, lines: list[Json]) -> Json:
     world: World = subscription.world
-    total = sum(line["amount"] for line in lines)
     return {
         "id": invoice_id,
         "object": "invoice",
         "account_country": "US",
         "account_name": "Pretend Company",
-        "account_tax_ids": None,
-        **_amounts(total),
-        "application": None,
+        **dict.fromkeys(_UNSET),
+        **_amounts(sum(line["amount"] for line in lines)),
+        **_collection(),
+        **_customer_fields(subscription.customer.body),
+        "billing_reason": reason,
+        "created": world.now,
+        "currency": "usd",
+        "default_tax_rates": [],
+        "discounts": [],
+        "issuer": {"type": "self"},
+        "lines": _list_of(lines, invoice_id),
+        "livemode": False,
+        "metadata": {},
+        "parent": _parent(subscription),
+        "period_end": world.now,
+        "period_start": world.now,
+        HIDDEN: {"payment_intent": world.dice.identifier("pi"), "charge": world.dice.identifier("ch")},
+    }
+
+
+def _collection() -> Json:
+    """A draft's state: nothing tried, nothing settled."""
+    return {
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": True,
@@ -171,55 +198,8 @@ def _body(subscription: "Subscription", reason: str, invoice_id: str, lines: lis
             "provider": None,
             "status": None,
         },
-        "automatically_finalizes_at": None,
-        "billing_reason": reason,
         "collection_method": "charge_automatically",
-        "created": world.now,
-        "currency": "usd",
-        "custom_fields": None,
-        **_customer_fields(subscription.customer.body),
-        "default_payment_method": None,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": None,
-        "discounts": [],
-        "due_date": None,
-        "effective_at": None,
-        "footer": None,
-        "from_invoice": None,
-        "hosted_invoice_url": None,
-        "invoice_pdf": None,
-        "issuer": {"type": "self"},
-        "last_finalization_error": None,
-        "latest_revision": None,
-        "lines": {
-            "object": "list",
-            "data": lines,
-            "has_more": False,
-            "total_count": len(lines),
-            "url": f"/v1/invoices/{invoice_id}/lines",
-        },
-        "livemode": False,
-        "metadata": {},
-        "next_payment_attempt": None,
-        "number": None,
-        "on_behalf_of": None,
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {
-                "metadata": deepcopy(subscription.body["metadata"]),
-                "subscription": subscription.id,
-            },
-            "type": "subscription_details",
-        },
         "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
-        "period_end": world.now,
-        "period_start": world.now,
-        "receipt_number": None,
-        "rendering": None,
-        "shipping_cost": None,
-        "shipping_details": None,
-        "statement_descriptor": None,
         "status": "draft",
         "status_transitions": {
             "finalized_at": None,
@@ -227,8 +207,25 @@ def _body(subscription: "Subscription", reason: str, invoice_id: str, lines: lis
             "paid_at": None,
             "voided_at": None,
         },
-        "test_clock": None,
-        "threshold_reason": None,
-        "webhooks_delivered_at": None,
-        HIDDEN: {"payment_intent": world.dice.identifier("pi"), "charge": world.dice.identifier("ch")},
+    }
+
+
+def _list_of(lines: list[Json], invoice_id: str) -> Json:
+    return {
+        "object": "list",
+        "data": lines,
+        "has_more": False,
+        "total_count": len(lines),
+        "url": f"/v1/invoices/{invoice_id}/lines",
+    }
+
+
+def _parent(subscription: "Subscription") -> Json:
+    return {
+        "quote_details": None,
+        "subscription_details": {
+            "metadata": deepcopy(subscription.body["metadata"]),
+            "subscription": subscription.id,
+        },
+        "type": "subscription_details",
     }

@@ -25,6 +25,14 @@ RETRY_PAUSES_SECONDS: Final = (3 * DAY_SECONDS, 5 * DAY_SECONDS, 7 * DAY_SECONDS
 INCOMPLETE_SECONDS: Final = 23 * HOUR_SECONDS
 TRIAL_WILL_END_SECONDS: Final = 3 * DAY_SECONDS
 
+# What a new subscription shows as null.
+_UNSET: Final = """
+    application application_fee_percent billing_cycle_anchor_config billing_thresholds cancel_at canceled_at
+    days_until_due default_source description ended_at latest_invoice next_pending_invoice_item_invoice on_behalf_of
+    pause_collection pending_invoice_item_interval pending_setup_intent pending_update schedule test_clock
+    transfer_data trial_end trial_start
+""".split()
+
 
 class Subscription:
     """One subscription, from its first event to its end."""
@@ -366,29 +374,17 @@ def _body(world: "World", customer: "Customer", offer: Offer, quantity: int, acc
     return {
         "id": subscription_id,
         "object": "subscription",
-        "application": None,
-        "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+        **dict.fromkeys(_UNSET),
+        **_terms(),
         "billing_cycle_anchor": world.now,
-        "billing_cycle_anchor_config": None,
-        "billing_mode": {"flexible": None, "type": "classic", "updated_at": None},
-        "billing_thresholds": None,
-        "cancel_at": None,
         "cancel_at_period_end": False,
-        "canceled_at": None,
         "cancellation_details": _cancellation(None),
-        "collection_method": "charge_automatically",
         "created": world.now,
         "currency": "usd",
         "customer": customer.id,
-        "days_until_due": None,
         "default_payment_method": customer.body["invoice_settings"]["default_payment_method"],
-        "default_source": None,
         "default_tax_rates": [],
-        "description": None,
         "discounts": [],
-        "ended_at": None,
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
         "items": {
             "object": "list",
             "data": [_item(world, subscription_id, offer, quantity)],
@@ -396,12 +392,20 @@ def _body(world: "World", customer: "Customer", offer: Offer, quantity: int, acc
             "total_count": 1,
             "url": f"/v1/subscription_items?subscription={subscription_id}",
         },
-        "latest_invoice": None,
         "livemode": False,
         "metadata": {"account_id": account_id} if account_id else {},
-        "next_pending_invoice_item_invoice": None,
-        "on_behalf_of": None,
-        "pause_collection": None,
+        "start_date": world.now,
+        "status": "incomplete",
+    }
+
+
+def _terms() -> Json:
+    """How it is billed and paid for: the same for everybody."""
+    return {
+        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+        "billing_mode": {"flexible": None, "type": "classic", "updated_at": None},
+        "collection_method": "charge_automatically",
+        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
         "payment_settings": {
             "payment_method_options": {
                 "card": {"network": None, "request_three_d_secure": "automatic"},
@@ -410,15 +414,5 @@ def _body(world: "World", customer: "Customer", offer: Offer, quantity: int, acc
             "payment_method_types": None,
             "save_default_payment_method": "on_subscription",
         },
-        "pending_invoice_item_interval": None,
-        "pending_setup_intent": None,
-        "pending_update": None,
-        "schedule": None,
-        "start_date": world.now,
-        "status": "incomplete",
-        "test_clock": None,
-        "transfer_data": None,
-        "trial_end": None,
         "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-        "trial_start": None,
     }
