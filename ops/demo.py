@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, LiteralString
+from typing import Annotated, Final, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -23,7 +23,7 @@ from ops.console import AsJson
 from ops.demo_verdict import Evidence, Verdict, judge
 from ops.local import folders
 from ops.local.postgres import Role
-from ops.local.stack import Stack
+from ops.local.stack import Say, Stack
 from ops.local.waiting import until
 from ops.plainly import plainly
 from runtime import clock, logs
@@ -34,6 +34,8 @@ from simulator.dice import Dice
 from simulator.happenings import Json
 from simulator.story import tell
 from simulator.world import World
+from store import reports
+from store.postgres import is_transient
 
 DUPLICATE_SHARE: Final = 0.1
 OVERTAKEN_BY_MAX: Final = 1_000
@@ -41,6 +43,7 @@ RATE_PER_SECOND: Final = 250.0
 CONCURRENCY_MAX: Final = 32
 VICTIM: Final = "books-1"
 LOOK_EVERY_SECONDS: Final = 0.5
+SAY_EVERY_SECONDS: Final = 3.0  # Where there is no terminal to draw bars on.
 DRAIN_SECONDS_MAX: Final = 60.0
 SAY_SECONDS_MAX: Final = 30.0
 READ_RETRIES_MAX: Final = 5
@@ -48,20 +51,7 @@ STORY_SHAPES: Final = (shapes.BEFORE_BASIL, shapes.BASIL)
 ENDINGS: Final = (signal.SIGINT, signal.SIGTERM)
 TOPICS_READ: Final = ("billing.subscriptions",)
 
-COUNT_FACTS: Final[LiteralString] = "SELECT count(DISTINCT fact_id) AS facts FROM reports.facts WHERE source = 'stripe'"
-FACTS: Final[LiteralString] = "SELECT source, fact_id, outcome, committed_at FROM reports.facts"
-SUBSCRIPTIONS: Final[LiteralString] = """
-    SELECT subscription_id, account_id, customer_id, status, plan, price_lookup_key, billing_interval, quantity,
-           current_period_start, current_period_end, trial_end, cancel_at, cancel_at_period_end, canceled_at, livemode
-    FROM reports.subscriptions
-"""
-HISTORY: Final[LiteralString] = """
-    SELECT subscription_id, customer_id, status, plan, price_lookup_key, billing_interval, quantity,
-           current_period_start, current_period_end, trial_end, cancel_at, cancel_at_period_end, canceled_at, livemode,
-           version
-    FROM reports.subscription_history
-"""
-
+Rows = TypeVar("Rows")
 Subscribers = Annotated[int, typer.Option("--subscribers", min=1, help="How many people live in the story.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed plays the same story.")]
 HomeOption = Annotated[Path, typer.Option("--home", help="The stack's folder.")]
@@ -133,7 +123,9 @@ async def _perform(seed: int, subscribers: int, home: Path, *, as_json: bool) ->
     began = clock.monotonic()
     show = prepare(seed, subscribers)
     say(f"{subscribers} subscribers, {len(show.events)} events, {len(show.posts)} posts (seed {seed}).")
-    async with Stack(home, say=say) as stack:
+    stack = Stack(home, say=say)
+    stack.postgres.url(Role.READER)  # Refused before anything is started: the sums are read as anybody may.
+    async with stack:
         verdict = await _play(stack, show, quiet=as_json)
         _tell(verdict, clock.monotonic() - began, as_json=as_json)
         if console.out.is_terminal and not as_json:
@@ -152,7 +144,7 @@ async def _play(stack: Stack, show: Show, *, quiet: bool) -> Verdict:
 
 @asynccontextmanager
 async def _stage(stack: Stack, show: Show, *, quiet: bool) -> AsyncIterator[Stage]:
-    """The bars, and a look every now and then at how much is committed."""
+    """The bars, and a look every now and then at how much is committed; without a terminal, a line of it instead."""
     columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console.err, disable=quiet or not console.err.is_terminal) as progress:
         stage = Stage(
@@ -162,7 +154,7 @@ async def _stage(stack: Stack, show: Show, *, quiet: bool) -> AsyncIterator[Stag
             commits_bar=progress.add_task("facts committed", total=len(show.events)),
             kill_after=len(show.posts) // 2,
         )
-        looking = asyncio.create_task(_keep_looking(stage))
+        looking = asyncio.create_task(_keep_looking(stage, _mute if quiet or console.err.is_terminal else console.say))
         try:
             yield stage
         finally:
@@ -181,16 +173,20 @@ def _note(stage: Stage, one: Try) -> None:
         stage.progress.console.print(f"{VICTIM} (pid {stage.killed_pid}) killed with SIGKILL.", highlight=False)
 
 
-async def _keep_looking(stage: Stage) -> None:
+async def _keep_looking(stage: Stage, say: Say) -> None:
+    said_at = clock.monotonic()
     while True:
-        await _committed(stage)
+        committed = await _committed(stage)
+        if clock.monotonic() - said_at >= SAY_EVERY_SECONDS:
+            say(f"{len(stage.accepted)} events posted, {committed} facts committed.")
+            said_at = clock.monotonic()
         await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
 async def _committed(stage: Stage) -> int:
-    (row,) = await _read(stage.stack, COUNT_FACTS)
-    stage.progress.update(stage.commits_bar, completed=row["facts"])
-    return int(row["facts"])
+    facts = await _read(stage.stack, reports.count_facts)
+    stage.progress.update(stage.commits_bar, completed=facts)
+    return facts
 
 
 async def _drain(stage: Stage, accepted: int) -> None:
@@ -223,25 +219,23 @@ async def _evidence(stack: Stack, show: Show, journal: Journal) -> Evidence:
         journal=journal,
         books=books_of(show.world),
         oracle=oracle.fold(event for event_id, event in show.events.items() if event_id in journal.first_accepted),
-        facts=await _read(stack, FACTS),
-        subscriptions=await _read(stack, SUBSCRIPTIONS),
-        history=await _read(stack, HISTORY),
-        emitted=await reader.read_all({"bootstrap_servers": stack.kafka.bootstrap_servers}, TOPICS_READ),
+        facts=await _read(stack, reports.facts),
+        subscriptions=await _read(stack, reports.subscriptions),
+        history=await _read(stack, reports.subscription_history),
+        emitted=await reader.read_all(stack.kafka_options, TOPICS_READ),
     )
 
 
-async def _read(stack: Stack, query: LiteralString) -> Sequence[dict[str, Any]]:
+async def _read(stack: Stack, report: Callable[[str], Awaitable[Rows]]) -> Rows:
     """As anybody may: through the role that sees nothing but the reports.  A busy machine gets another try."""
-    from store import reports
-    from store.postgres import is_transient
-
+    url = stack.postgres.url(Role.READER)
     for _ in range(READ_RETRIES_MAX):
         try:
-            return await reports.read(stack.postgres.url(Role.READER), query)
+            return await report(url)
         except Exception as error:
             if not is_transient(error):
                 raise
-    return await reports.read(stack.postgres.url(Role.READER), query)
+    return await report(url)
 
 
 def _tell(verdict: Verdict, seconds: float, *, as_json: bool) -> None:

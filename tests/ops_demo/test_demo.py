@@ -54,6 +54,35 @@ def test_in_a_script_it_ends_by_itself_and_its_numbers_agree(tmp_path: Path) -> 
     assert not home.exists()
 
 
+def test_in_a_script_it_says_how_far_it_is_and_sigterm_leaves_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    words = [*DEMO, "--subscribers", "60", "--seed", "5", "--home", str(home)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True) as process:
+        assert process.stdout is not None
+
+        said = next((line for line in process.stdout if "facts committed" in line), "")
+
+        assert re.fullmatch(r"\d+ events posted, \d+ facts committed\.\n", said)
+        servants = family(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 1
+        assert not any(servant.is_running() for servant in servants)
+    assert not home.exists()
+
+
+def test_a_database_without_a_login_that_only_reads_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    given = {"DATABASE_URL": "postgresql://writer:hunter22@127.0.0.1:1/billing"}
+
+    ended = subprocess.run(
+        [*DEMO, "--home", str(home)], capture_output=True, env=ENVIRONMENT | given, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 1
+    assert "Give DATABASE_READER_URL too" in ended.stderr
+    assert not home.exists()
+
+
 @contextmanager
 def on_a_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     ours, theirs = pty.openpty()
