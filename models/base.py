@@ -135,7 +135,7 @@ class Note(StrEnum):
     """What is worth counting about a fact that was applied all the same."""
 
     AMBIGUOUS_ORDER = "ambiguous_order"  # Its place among its own second's facts was decided by event id alone.
-    UNKNOWN_API_VERSION = "unknown_api_version"  # Its shape is of a version that no test of ours has seen.
+    UNKNOWN_API_VERSION = "unknown_api_version"  # Outside the versions that `stripe_events` was built for.
 
 
 @dataclass(frozen=True, slots=True)

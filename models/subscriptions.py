@@ -147,7 +147,7 @@ def decide(line: Line, new: Version, *, subscription_id: str, account_id: str) -
     return Decision(
         woven.line,
         tuple(said),
-        refusal=_refusal(woven.line, place),
+        refusal=_refusal(woven.line, place, before),
         note=Note.AMBIGUOUS_ORDER if woven.ambiguous else None,
     )
 
@@ -222,10 +222,10 @@ def _plan_item(items: Sequence[Item], catalog: Catalog) -> tuple[Item | None, Of
     return (items[0] if items else None), None
 
 
-def _refusal(line: Line, place: int) -> Refusal | None:
-    if place == len(line) - 1:
-        return None
+def _refusal(line: Line, place: int, before: Version | None) -> Refusal | None:
     new, last = line[place], line[-1]
+    if before is None or last.fact_id != before.fact_id:
+        return None  # The present is another fact now: this one, or one of its second that it put in another order.
     after_end = last.ended and not new.ended and any(end.ended and end.occurred_at < new.occurred_at for end in line)
     return Refusal.AFTER_END if after_end else Refusal.STALE
 
