@@ -5,8 +5,9 @@ asks its consumer to `seek_to_committed` and books what that returns: this one s
 (`on_partitions_assigned` would be too early: Faust's own seek comes after it.)  Pinned by tests/streams/test_seek.py.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import faust
 from faust.transport.drivers import aiokafka as driver
@@ -19,6 +20,8 @@ from streams.ending import End
 from streams.progress import Progress
 
 AskPositions = Callable[[Mapping[TopicPartition, Bounds]], Awaitable[Mapping[TopicPartition, int]]]
+
+LOOK_AGAIN_SECONDS: Final = 1.0
 
 log = get_logger(__name__)
 
@@ -53,12 +56,25 @@ class PositionedConsumer(driver.Consumer):
 
     async def _seek_to_positions(self, assigned: set[TP]) -> Mapping[TP, int]:
         booked = await super().seek_to_committed()
-        positions = await self.app.ask_positions(await self._bounds(assigned))
+        positions = await self._positions(assigned)
         wanted = {tp: positions[tp.topic, tp.partition] for tp in assigned}
         await self.seek_wait(wanted)
         self.app.progress.assigned(positions)
         log.info("assigned", partitions=len(wanted))
         return {**booked, **wanted}
+
+    async def _positions(self, assigned: set[TP]) -> Mapping[TopicPartition, int]:
+        """PostgreSQL's positions.  Where they do not fit the log, both are looked at once more before it is believed.
+
+        A zombie may have committed between the two questions, and a log's end may fall back for a moment when its
+        leader changes.
+        """
+        try:
+            return await self.app.ask_positions(await self._bounds(assigned))
+        except Stop as stop:
+            log.warning("looking again", reason=stop.reason)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            return await self.app.ask_positions(await self._bounds(assigned))
 
     async def _bounds(self, assigned: set[TP]) -> dict[TopicPartition, Bounds]:
         begins = await self.earliest_offsets(*assigned)
