@@ -24,6 +24,10 @@ NEWEST_KNOWN_API_VERSION: Final = "2026-10-28.endive"
 
 API_VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 
+SLICE_VERSION: Final = 1
+"""Which fields `Fact.digest` covers.  Raise it with every change of `SubscriptionSeen`: else each second copy of an
+event that was read before the change would look like another content under a known id."""
+
 LATEST_SECOND: Final = 253_402_300_799  # The end of the year 9999: later ones do not fit a timestamp.
 
 

@@ -22,7 +22,7 @@ from models.stripe_events import Fact
 from runtime.failpoints import Failpoints
 from runtime.failures import Poison, Stop
 from runtime.keys import Keyring
-from store import customers, inbox, journal, outbox, parked, positions
+from store import customers, inbox, journal, outbox, parked, positions, stops
 from store import subscriptions as subscription_rows
 from store.inbox import Identity
 from store.parked import Parked, ParkedFact
@@ -77,10 +77,12 @@ async def apply(tools: Tools, batch: Batch) -> Applied:
     """
     async with one_transaction(tools.database) as connection:
         locked = await positions.lock(connection, batch.group, batch.spans)
+        stopped = await stops.ask(connection, batch.group)
         questions = await _ask(connection, [arrival.envelope for arrival in batch.arrivals])
         claimed = await inbox.claim(connection, _claims(batch.arrivals))
         lines = await _ask_lines(connection, _readable(batch.arrivals), tools.catalog)
         at = await positions.check(locked, batch.spans, batch.holes)
+        await stops.refuse_if_stopped(stopped, batch.group)
         fresh, copies = _sorted_out(batch.arrivals, await inbox.read_claimed(claimed), at)
         before = await _answered(connection, questions, lines, [arrival.envelope for arrival in fresh])
         turn = _Turn(tools, before, await parked.read_lanes(questions.lanes))
@@ -158,7 +160,7 @@ class _Turn:
         account_id = self._account(copy.envelope)
         alert = AlertRaised(
             rule=Rule.CONFLICTING_COPY,
-            subject=f"{copy.envelope.id}/{copy.digest.hex()[:16]}",
+            subject=f"{copy.envelope.id}/{copy.content_sha256.hex()[:16]}",
             account_id=account_id,
             customer_id=copy.envelope.customer,
             as_of=copy.envelope.occurred_at,
@@ -213,9 +215,12 @@ async def _ask(connection: Connection, envelopes: Sequence[Envelope]) -> _Questi
     """Take turns on customers and accounts, and ask for what hangs on them; nothing here waits for an answer."""
     met = {envelope.customer: envelope.livemode for envelope in envelopes if envelope.customer}
     named = {account_of_platform(envelope.account) for envelope in envelopes if envelope.account}
+    new_customers = await customers.meet(connection, met)
+    locked_customers = await customers.lock_customers(connection, met)
+    await customers.open_accounts(connection, met, named)
     return _Questions(
-        new_customers=await customers.meet(connection, met),
-        customers=await customers.lock_customers(connection, met),
+        new_customers=new_customers,
+        customers=locked_customers,
         accounts=await customers.lock_accounts(connection, met, named),
         sequences=await outbox.load_sequences(connection, met, named),
         lanes=await parked.lanes(connection, met, named),
@@ -252,7 +257,7 @@ def _renamed(before: Books, fresh: Iterable[Envelope]) -> Iterable[Customer]:
             yield known
 
 
-def _claims(arrivals: Sequence[Arrival]) -> list[tuple[Identity, bytes, str | None]]:
+def _claims(arrivals: Sequence[Arrival]) -> list[tuple[Identity, bytes | None, str | None]]:
     first = {arrival.identity: arrival for arrival in reversed(arrivals)}
     return [(identity, one.digest, one.envelope.api_version) for identity, one in first.items()]
 

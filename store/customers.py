@@ -21,14 +21,22 @@ LOCK_CUSTOMERS: Final[LiteralString] = """
     FOR UPDATE
 """
 
-LOCK_ACCOUNTS: Final[LiteralString] = """
+OPEN_ACCOUNTS: Final[LiteralString] = """
     INSERT INTO accounts (account_id)
     SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[])
     UNION
     SELECT unnest(%(named)b::text[])
     ORDER BY 1
-    ON CONFLICT (account_id) DO UPDATE SET last_seq = accounts.last_seq
-    RETURNING account_id, last_seq
+    ON CONFLICT DO NOTHING
+"""
+
+LOCK_ACCOUNTS: Final[LiteralString] = """
+    SELECT account_id, last_seq
+    FROM accounts
+    WHERE account_id = ANY(%(named)b::text[])
+       OR account_id IN (SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[]))
+    ORDER BY account_id
+    FOR UPDATE
 """
 
 SAVE_CUSTOMERS: Final[LiteralString] = """
@@ -68,6 +76,11 @@ async def meet(connection: Connection, customers: Mapping[str, bool]) -> Cursor:
 async def lock_customers(connection: Connection, customer_ids: Collection[str]) -> Cursor:
     """Take the turn on these customers, in one order for everybody."""
     return await connection.execute(LOCK_CUSTOMERS, {"customer_ids": sorted(customer_ids)})
+
+
+async def open_accounts(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> None:
+    """Make rows for accounts that nobody had: those that these customers are linked to, and those that facts name."""
+    await connection.execute(OPEN_ACCOUNTS, {"customer_ids": sorted(customer_ids), "named": sorted(named)})
 
 
 async def lock_accounts(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from prometheus_client import Counter, Histogram
 
+from models import stripe_events
 from models.books import Outcome
 from runtime import clock
 from runtime.failures import Stop, Transient
@@ -23,7 +24,7 @@ from store import positions, stops
 from store.apply import Applied, Batch, Tools, apply
 from store.months import Months
 from store.positions import Bounds, GapFound, Span, TopicPartition
-from store.postgres import is_transient, was_canceled
+from store.postgres import is_transient, needs_another_schema, was_canceled
 from store.records import Arrival, Record
 
 __all__ = ["Bounds", "Gap", "GapJudge", "Intake", "Limits", "Record"]
@@ -32,6 +33,9 @@ log = get_logger(__name__)
 
 FACTS: Final = Counter("intake_facts", "Facts taken from topics, by what became of them", ["outcome"])
 NOTES: Final = Counter("intake_reasons", "Facts whose outcome has a reason, by that reason", ["reason"])
+UNKNOWN_VERSIONS: Final = Counter(
+    "intake_unknown_api_versions", "Facts of API versions that we were not built for", ["api_version"]
+)
 RETRIES: Final = Counter("intake_retries", "Batches tried again because the world was away")
 HOLES: Final = Counter("intake_holes", "Missing offsets that Kafka says are nothing: markers and compaction")
 APPLY_SECONDS: Final = Histogram(
@@ -85,7 +89,7 @@ class Intake:
         """Begin; raises Stop while the group is stopped, until an operator clears it."""
         reason = await stops.why_stopped(self._tools.database, self._group)
         if reason:
-            raise Stop(f"{self._group} is stopped: {reason}.  When it is mended: billing parked resume --because WHY")
+            raise Stop(stops.how_to_resume(self._group, reason))
         self._roots.extend(await stops.recent_roots(self._tools.database, self._group, self._limits.parked_window))
 
     async def positions(self, bounds: Mapping[TopicPartition, Bounds]) -> Mapping[TopicPartition, int]:
@@ -125,7 +129,11 @@ class Intake:
             await self._with_retries(records, holes, trouble=None)
         except (Stop, GapFound):
             raise
-        except Exception as error:  # noqa: BLE001  # Poison, ours or theirs: whatever it is, one fact's trouble.
+        except Exception as error:  # Poison, ours or theirs: whatever it is, one fact's trouble.
+            if needs_another_schema(error):
+                raise Stop(
+                    f"the database is not of this release: {type(error).__name__}; `billing migrate status`"
+                ) from error
             if len(records) == 1:
                 await self._park(records[0], holes, error)
                 return
@@ -146,7 +154,7 @@ class Intake:
             try:
                 applied = await self._apply(records, holes, trouble)
             except Exception as error:
-                if not is_transient(error) or (was_canceled(error) and len(records) == 1):
+                if not is_transient(error) or (was_canceled(error) and (len(records) > 1 or tries)):
                     raise
                 tries += 1
                 waited = clock.monotonic() - began
@@ -161,7 +169,7 @@ class Intake:
                 return
 
     async def _apply(self, records: Sequence[Record], holes: frozenset[TopicPartition], trouble: str | None) -> Applied:
-        await self._months.keep_ahead(clock.now().date())
+        await self._months.keep_ahead(clock.now())
         arrivals = [self._arrival(record, trouble) for record in records]
         with APPLY_SECONDS.time():
             return await apply(self._tools, Batch(self._group, arrivals, _spans(records), holes))
@@ -192,6 +200,9 @@ class Intake:
     async def _count(self, applied: Applied) -> None:
         for heard in applied.heard:
             FACTS.labels(heard.outcome.value).inc()
+            api_version = heard.fact.envelope.api_version
+            if not stripe_events.knows_api_version(api_version):
+                UNKNOWN_VERSIONS.labels(api_version).inc()
             if heard.reason:
                 NOTES.labels(heard.reason).inc()
         FACTS.labels(Outcome.PARKED.value).inc(len(applied.parked))

@@ -11,7 +11,7 @@ from models.base import Envelope
 from models.books import Heard
 from models.stripe_events import Fact, SubscriptionSeen
 from store.postgres import Connection, Database, bigints, column
-from store.records import Origin
+from store.records import Origin, as_stored
 
 READ_AT_ONCE: Final = 1_000
 
@@ -41,6 +41,7 @@ READ: Final[LiteralString] = """
     SELECT source, fact_id AS id, type, subject, customer_id AS customer, account_hint AS account, occurred_at,
            received_at, api_version, livemode, stripe_account, causation, correlation, schema_version, slice
     FROM journal
+    WHERE reason IS NULL OR reason NOT LIKE 'discarded:%%'
     ORDER BY account_id, account_seq, committed_at
 """
 
@@ -69,7 +70,7 @@ async def write(connection: Connection, heard: Sequence[Heard], origins: Mapping
 
 
 async def read(database: Database) -> AsyncIterator[Fact]:
-    """Every fact that the books have heard, each account's in its own order: what a replay folds."""
+    """Every fact that the books have heard and nobody discarded, each account's in order: what a replay folds."""
     async with (
         database.connection() as connection,
         connection.transaction(),
@@ -83,5 +84,5 @@ async def read(database: Database) -> AsyncIterator[Fact]:
 
 def _fact(row: Mapping[str, Any]) -> Fact:
     told = {name: value for name, value in row.items() if name != "slice"}
-    body = SubscriptionSeen.model_validate_json(row["slice"]) if row["slice"] else None
+    body = as_stored(SubscriptionSeen, row["slice"]) if row["slice"] else None
     return Fact(envelope=Envelope.model_validate(told), body=body)

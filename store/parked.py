@@ -14,29 +14,33 @@ from typing import Any, Final, LiteralString
 from models.base import Envelope
 from runtime.keys import Keyring
 from store.postgres import Connection, Cursor, Database, bigints, column
-from store.records import Arrival, Origin
+from store.records import Arrival, Origin, as_stored
 
 LANES: Final[LiteralString] = """
-    SELECT DISTINCT lane, customer_id
-    FROM parked_facts
-    WHERE lane = ANY(%(named)b::text[])
-       OR customer_id = ANY(%(customer_ids)b::text[])
-       OR lane IN (SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[]))
+    SELECT lane, customer_id FROM parked_facts WHERE lane = ANY(%(named)b::text[])
+    UNION
+    SELECT lane, customer_id FROM parked_facts WHERE customer_id = ANY(%(customer_ids)b::text[])
+    UNION
+    SELECT parked_facts.lane, parked_facts.customer_id
+    FROM customers
+    JOIN parked_facts ON parked_facts.lane = customers.account_id
+    WHERE customers.customer_id = ANY(%(customer_ids)b::text[])
 """
 
 WRITE: Final[LiteralString] = """
     INSERT INTO parked_facts (
-        source, fact_id, lane, root, account_id, customer_id, envelope, type, sealed, key_id, opened, reason, parked_at,
-        consumer_group, topic, partition, topic_offset)
-    SELECT source, fact_id, lane, root, account_id, customer_id, envelope, type, sealed, key_id, opened, reason,
-           clock_timestamp(), %(group)s, topic, partition, topic_offset
+        source, fact_id, lane, root, account_id, customer_id, envelope, type, api_version, occurred_at, received_at,
+        sealed, key_id, opened, reason, parked_at, consumer_group, topic, partition, topic_offset)
+    SELECT source, fact_id, lane, root, account_id, customer_id, envelope, type, api_version, occurred_at, received_at,
+           sealed, key_id, opened, reason, clock_timestamp(), %(group)s, topic, partition, topic_offset
     FROM unnest(
         %(sources)b::text[], %(fact_ids)b::text[], %(lanes)b::text[], %(roots)b::boolean[], %(account_ids)b::text[],
-        %(customer_ids)b::text[], %(envelopes)b::text[], %(types)b::text[], %(sealed)b::bytea[], %(key_ids)b::text[],
+        %(customer_ids)b::text[], %(envelopes)b::text[], %(types)b::text[], %(api_versions)b::text[],
+        %(occurred_ats)b::timestamptz[], %(received_ats)b::timestamptz[], %(sealed)b::bytea[], %(key_ids)b::text[],
         %(opened)b::boolean[], %(reasons)b::text[], %(topics)b::text[], %(partitions)b::bigint[], %(offsets)b::bigint[])
         WITH ORDINALITY AS parked (
-        source, fact_id, lane, root, account_id, customer_id, envelope, type, sealed, key_id, opened, reason, topic,
-        partition, topic_offset, place)
+        source, fact_id, lane, root, account_id, customer_id, envelope, type, api_version, occurred_at, received_at,
+        sealed, key_id, opened, reason, topic, partition, topic_offset, place)
     ORDER BY place
 """
 
@@ -170,6 +174,9 @@ async def write(connection: Connection, group: str, parked: Sequence[Parked], st
             "customer_ids": column(arrivals, "envelope.customer"),
             "envelopes": [arrival.envelope.model_dump_json() for arrival in arrivals],
             "types": column(arrivals, "envelope.type"),
+            "api_versions": column(arrivals, "envelope.api_version"),
+            "occurred_ats": column(arrivals, "envelope.occurred_at"),
+            "received_ats": column(arrivals, "envelope.received_at"),
             "sealed": [body for _, body in sealed],
             "key_ids": [key_id for key_id, _ in sealed],
             "opened": column(arrivals, "opened"),
@@ -189,7 +196,7 @@ async def quarantine(connection: Connection, copy: Arrival, store_keys: Keyring)
         {
             "source": copy.envelope.source.value,
             "fact_id": copy.envelope.id,
-            "digest": copy.digest,
+            "digest": copy.content_sha256,
             "envelope": copy.envelope.model_dump_json(),
             "sealed": sealed,
             "key_id": key_id,
@@ -244,7 +251,7 @@ def _parked_fact(row: Mapping[str, Any]) -> ParkedFact:
     same = {name: row[name] for name in ("parked_id", "lane", "root", "account_id", "reason", "attempts", "parked_at")}
     return ParkedFact(
         **same,
-        envelope=Envelope.model_validate_json(row["envelope"]),
+        envelope=as_stored(Envelope, row["envelope"]),
         origin=Origin(row["topic"], row["partition"], row["topic_offset"]),
         sealed=row["sealed"],
         key_id=row["key_id"],

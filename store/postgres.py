@@ -5,7 +5,7 @@ two waits on the server (docs/decisions).  A broken connection is thrown away an
 a pool that backs off would sleep through the return of the database.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from operator import attrgetter
 from typing import Any, Final, Self, TypeAlias
@@ -21,10 +21,25 @@ Connection: TypeAlias = AsyncConnection[DictRow]
 Cursor: TypeAlias = AsyncCursor[DictRow]
 
 CONNECT_SECONDS_MAX: Final = 3
-STATEMENT_SECONDS_MAX: Final = 15
+STATEMENT_SECONDS_MAX: Final = 5
+"""Waiting for a lock ends at two fifths of it, and a whole transaction at eight fifths (see `_session`).
 
-TRANSIENT_CLASSES: Final = ("08", "40", "53", "55", "57")
-"""SQLSTATE classes that say "again, later": connection, rollback, resources, object state, operator intervention."""
+The transaction's end is what frees the locks of a process that was frozen or has vanished in the middle of one, before
+its peer, to whom its partitions go after the session timeout, has given up.
+"""
+
+TRANSACTION_TIMEOUT_SINCE: Final = 170_000
+"""PostgreSQL knows `transaction_timeout` since 17; before, TCP keepalives find the vanished, and nothing the frozen."""
+
+TRANSIENT_CLASSES: Final = ("08", "25P", "40", "53", "55", "57", "58")
+"""SQLSTATE classes that say "again, later": connection, session limits, rollback, resources, object state, operator
+intervention, the server's own system."""
+
+STALE_PLANS: Final = ("0A000", "26000")
+"""A migration changed what a prepared statement is about: the next connection plans anew."""
+
+NOT_OUR_SCHEMA: Final = ("3F000", "42501", "42703", "42883", "42P01")
+"""A table, column, function or privilege is missing: no fact's fault, and no fact is to be parked for it."""
 
 READ_ONLY: Final = "25006"
 """We write and the server only reads: it became a standby, and another one is, or will be, the primary."""
@@ -41,7 +56,12 @@ def is_transient(error: BaseException) -> bool:
         return False
     if error.sqlstate is None:  # The connection broke, or never came to be.
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-    return error.sqlstate.startswith((*TRANSIENT_CLASSES, READ_ONLY))
+    return error.sqlstate.startswith((*TRANSIENT_CLASSES, *STALE_PLANS, READ_ONLY))
+
+
+def needs_another_schema(error: BaseException) -> bool:
+    """Whether the database is not the one that this release was written for."""
+    return isinstance(error, psycopg.Error) and error.sqlstate in NOT_OUR_SCHEMA
 
 
 def was_canceled(error: BaseException) -> bool:
@@ -55,7 +75,7 @@ class Database:
     def __init__(self, url: str, *, application_name: str, statement_seconds_max: int = STATEMENT_SECONDS_MAX) -> None:
         self._url = url
         self._application_name = application_name
-        self._options = " ".join(f"-c {name}={value}" for name, value in _session(statement_seconds_max).items())
+        self._seconds_max = statement_seconds_max
         self._idle: list[Connection] = []
 
     async def __aenter__(self) -> Self:
@@ -82,21 +102,35 @@ class Database:
             await connection.execute("SELECT 1")
 
     async def _connect(self) -> Connection:
-        return await AsyncConnection.connect(
+        connection = await AsyncConnection.connect(
             self._url,
             autocommit=True,
             prepare_threshold=0,
             row_factory=dict_row,
             application_name=self._application_name,
             connect_timeout=CONNECT_SECONDS_MAX,
-            options=self._options,
+            options=" ".join(f"-c {name}={value}" for name, value in _session(self._seconds_max).items()),
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
         )
+        if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
+            limit = f"{self._seconds_max * 1_600}ms"
+            await connection.execute("SELECT set_config('transaction_timeout', %(limit)s, false)", {"limit": limit})
+        return connection
 
 
 def _session(statement_seconds_max: int) -> dict[str, str]:
     """Waiting for a lock ends before the statement does: else somebody's lock would look like a fact's poison."""
-    limit_ms = statement_seconds_max * 1_000
-    return {"TimeZone": "UTC", "statement_timeout": f"{limit_ms}ms", "lock_timeout": f"{limit_ms * 2 // 3}ms"}
+    return {
+        "TimeZone": "UTC",
+        "statement_timeout": f"{statement_seconds_max * 1_000}ms",
+        "lock_timeout": f"{statement_seconds_max * 400}ms",
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+    }
 
 
 class CommitRefused(Transient):
@@ -128,8 +162,3 @@ def column(rows: Iterable[object], name: str) -> list[Any]:
 def bigints(values: Iterable[int | None]) -> list[Int8 | None]:
     """Integers as bigint[] whatever their values: else psycopg picks, and prepares, a type by their size."""
     return [None if value is None else Int8(value) for value in values]
-
-
-async def rows(cursor: Cursor) -> Sequence[DictRow]:
-    """All rows of an answer."""
-    return await cursor.fetchall()

@@ -8,12 +8,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from models import stripe_events
-from models.base import Envelope, Source
+from models.base import Envelope, Model, Source
 from models.stripe_events import Fact, Unreadable
 from runtime.failures import Transient
 from runtime.keys import Keyring, SealBroken, UnknownKey
+
+Stored = TypeVar("Stored", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,14 @@ class Arrival:
         return self.envelope.identity
 
     @property
-    def digest(self) -> bytes:
-        """What a second copy is compared by: what we read, and of what cannot be read, everything."""
-        return self.fact.digest() if self.fact else hashlib.sha256(self.body).digest()
+    def digest(self) -> bytes | None:
+        """What a second copy is compared by: what we read of it.  None when it was not read: it contradicts nobody."""
+        return self.fact.digest() if self.fact else None
+
+    @property
+    def content_sha256(self) -> bytes:
+        """What a copy that says something else is kept under: what was read of it, else all of it."""
+        return self.digest or hashlib.sha256(self.body).digest()
 
 
 class Reader:
@@ -74,38 +82,48 @@ class Reader:
 
         Raises Transient while the key that sealed it is not here: keys travel apart from facts, and may be late.
         """
-        origin = Origin(record.topic, record.partition, record.offset)
         try:
             envelope = Envelope.from_headers(record.headers)
         except ValueError:
-            trouble = "unreadable envelope: the headers do not hold one"
-            return Arrival(_stand_in(record), None, origin, record.value, opened=False, trouble=trouble)
-        return self._open(envelope, origin, record.value)
+            return _nobodys(record, "unreadable envelope: the headers do not hold one")
+        try:
+            return _read(envelope, _origin(record), self._unsealed(envelope, record.value))
+        except _Unproven as unproven:
+            return _nobodys(record, f"{unproven}; it claims to be {envelope.id}")
 
     def unread(self, record: Record, trouble: str) -> Arrival:
         """A record whose body is not to be looked into: reading it is what went wrong."""
-        origin = Origin(record.topic, record.partition, record.offset)
         try:
             envelope = Envelope.from_headers(record.headers)
-        except ValueError:
-            envelope = _stand_in(record)
-        return Arrival(envelope, None, origin, record.value, opened=False, trouble=trouble)
+            body = self._unsealed(envelope, record.value)
+        except (ValueError, _Unproven):
+            return _nobodys(record, trouble)
+        return Arrival(envelope, None, _origin(record), body, opened=True, trouble=trouble)
 
     def again(self, envelope: Envelope, origin: Origin, body: bytes, *, opened: bool) -> Arrival:
-        """Read a fact anew that was parked, with the code of today."""
-        return _read(envelope, origin, body) if opened else self._open(envelope, origin, body)
+        """Read a fact anew that was parked, with the code of today; what was not proven then is not now."""
+        if opened:
+            return _read(envelope, origin, body)
+        return Arrival(envelope, None, origin, body, opened=False, trouble="nobody's: the edge did not seal it")
 
-    def _open(self, envelope: Envelope, origin: Origin, value: bytes) -> Arrival:
+    def _unsealed(self, envelope: Envelope, value: bytes) -> bytes:
         if envelope.key_id is None:
-            return Arrival(envelope, None, origin, value, opened=False, trouble="no seal: anybody could have said this")
+            raise _Unproven("no seal: anybody could have said this")
         try:
-            body = self._edge_keys.decrypt(envelope.key_id, value, envelope.seal_context)
+            return self._edge_keys.decrypt(envelope.key_id, value, envelope.seal_context)
         except UnknownKey as unknown:
             raise Transient(f"the keyring lacks key {unknown}, which sealed {envelope.id}") from None
         except SealBroken:
-            trouble = "broken seal: not the bytes that the edge sealed for this fact"
-            return Arrival(envelope, None, origin, value, opened=False, trouble=trouble)
-        return _read(envelope, origin, body)
+            raise _Unproven("broken seal: not the bytes that the edge sealed for this fact") from None
+
+
+class _Unproven(Exception):
+    """Nothing shows that the edge said this."""
+
+
+def as_stored(cls: type[Stored], text: str) -> Stored:
+    """What some release of ours has stored, of a release that may know more fields than this one."""
+    return cls.model_validate_json(text, extra="ignore")
 
 
 def _read(envelope: Envelope, origin: Origin, body: bytes) -> Arrival:
@@ -115,10 +133,14 @@ def _read(envelope: Envelope, origin: Origin, body: bytes) -> Arrival:
         return Arrival(envelope, None, origin, body, opened=True, trouble=f"unreadable body: {why}")
 
 
-def _stand_in(record: Record) -> Envelope:
-    """An envelope for what has none: known by its place in the topic, and nobody's."""
+def _origin(record: Record) -> Origin:
+    return Origin(record.topic, record.partition, record.offset)
+
+
+def _nobodys(record: Record, trouble: str) -> Arrival:
+    """A record that nothing proves: known by its place in the topic, so that it takes no true fact's name or lane."""
     at = datetime.fromtimestamp(max(record.timestamp_ms, 0) / 1000, UTC)
-    return Envelope(
+    envelope = Envelope(
         source=Source.TOPIC,
         id=f"{record.topic}/{record.partition}/{record.offset}",
         type="unreadable",
@@ -126,3 +148,4 @@ def _stand_in(record: Record) -> Envelope:
         received_at=at,
         livemode=False,
     )
+    return Arrival(envelope, None, _origin(record), record.value, opened=False, trouble=trouble)

@@ -2,7 +2,8 @@
 
 from typing import Final, LiteralString
 
-from store.postgres import Database
+from runtime.failures import Stop
+from store.postgres import Connection, Cursor, Database
 
 STOP: Final[LiteralString] = """
     INSERT INTO intake_stops (consumer_group, stopped_at, reason)
@@ -21,14 +22,15 @@ CLEAR: Final[LiteralString] = """
 """
 
 RECENT: Final[LiteralString] = """
-    WITH since AS (
+    WITH since AS MATERIALIZED (
         SELECT coalesce(max(cleared_at), '-infinity') AS at FROM intake_stops WHERE consumer_group = %(group)s
     ), recent AS (
-        (SELECT committed_at AS at, false AS root FROM journal, since
-         WHERE committed_at > since.at ORDER BY committed_at DESC LIMIT %(window)s)
+        (SELECT committed_at AS at, false AS root FROM journal
+         WHERE committed_at > (SELECT at FROM since) ORDER BY committed_at DESC LIMIT %(window)s)
         UNION ALL
-        (SELECT parked_at, root FROM parked_facts, since
-         WHERE consumer_group = %(group)s AND parked_at > since.at ORDER BY parked_at DESC LIMIT %(window)s)
+        (SELECT parked_at, root FROM parked_facts
+         WHERE consumer_group = %(group)s AND parked_at > (SELECT at FROM since)
+         ORDER BY parked_at DESC LIMIT %(window)s)
     )
     SELECT root FROM recent ORDER BY at DESC LIMIT %(window)s
 """
@@ -45,6 +47,22 @@ async def why_stopped(database: Database, group: str) -> str | None:
     async with database.connection() as connection:
         found = await (await connection.execute(OPEN, {"group": group})).fetchone()
     return found["reason"] if found else None
+
+
+async def ask(connection: Connection, group: str) -> Cursor:
+    """Ask inside a transaction whether the group is stopped: one worker's stop is everybody's."""
+    return await connection.execute(OPEN, {"group": group})
+
+
+async def refuse_if_stopped(asked: Cursor, group: str) -> None:
+    """Raise Stop when it is."""
+    for row in await asked.fetchall():
+        raise Stop(how_to_resume(group, row["reason"]))
+
+
+def how_to_resume(group: str, reason: str) -> str:
+    """What to say of a stopped group, and to do about it."""
+    return f"{group} is stopped: {reason}.  When it is mended: billing parked resume --because WHY"
 
 
 async def clear(database: Database, group: str, because: str) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any, Final, LiteralString
 
 from models.subscriptions import Line, State, Version
 from store.postgres import Connection, Cursor, bigints, column
+from store.records import as_stored
 
 Floor = tuple[bool, datetime]
 
@@ -13,7 +14,11 @@ THE_LAST_ONE_ONLY: Final[Floor] = (True, datetime(9999, 12, 31, tzinfo=UTC))
 """A floor above every version: the line is then loaded as its present alone."""
 
 LOAD: Final[LiteralString] = """
-    SELECT version.*
+    SELECT version.subscription_id, version.fact_id, version.occurred_at, version.ordinal, version.rank, version.before,
+           version.customer_id, version.status, version.plan, version.price_lookup_key, version.billing_interval,
+           version.quantity, version.current_period_start, version.current_period_end, version.trial_end,
+           version.cancel_at, version.cancel_at_period_end, version.canceled_at, version.collection_paused,
+           version.livemode
     FROM unnest(%(subscription_ids)b::text[], %(ended)b::boolean[], %(occurred_ats)b::timestamptz[])
         AS floor (subscription_id, ended, occurred_at)
     CROSS JOIN LATERAL (
@@ -123,7 +128,7 @@ def _version(row: Mapping[str, Any]) -> Version:
         occurred_at=row["occurred_at"],
         rank=row["rank"],
         state=State.model_validate({name: row[name] for name in State.model_fields}),
-        before=State.model_validate_json(row["before"]) if row["before"] else None,
+        before=as_stored(State, row["before"]) if row["before"] else None,
         ordinal=row["ordinal"],
     )
 

@@ -70,7 +70,9 @@ TROUBLES = {
     "the disk is full": RAISE.format("53100"),
     "a lock is not to be had": RAISE.format("55P03"),
     "the server is going down": RAISE.format("57P01"),
-    "a statement of many facts took too long": RAISE.format("57014"),
+    "the server's disk answered with an error": RAISE.format("58030"),
+    "a session outlived its limit": RAISE.format("25P03"),
+    "a migration changed what a prepared statement is about": RAISE.format("0A000"),
     "the server is a standby now": RAISE.format("25006"),
 }
 
@@ -111,14 +113,35 @@ async def test_trying_again_is_bounded_in_time_too(bench: Bench) -> None:
             await intake.take(bench.records(facts(1)))
 
 
-async def test_a_statement_of_one_fact_that_takes_too_long_is_that_facts_poison(bench: Bench) -> None:
-    database = await troubled(bench, RAISE.format("57014"), 1)
+async def test_a_statement_of_one_fact_that_takes_too_long_again_is_that_facts_poison(bench: Bench) -> None:
+    database = await troubled(bench, RAISE.format("57014"), 2)
     intake = await bench.intake(bench.tools(database=database))
 
     await intake.take(bench.records(facts(1)))
 
     [parked] = bench.table("parked")
     assert (parked["root"], parked["reason"]) == (True, "QueryCanceled while applying")
+
+
+async def test_a_statement_of_many_facts_that_takes_too_long_is_halved_and_parks_nothing(bench: Bench) -> None:
+    database = await troubled(bench, RAISE.format("57014"), 2)
+    intake = await bench.intake(bench.tools(database=database))
+
+    await intake.take(bench.records(facts(3)))
+
+    assert bench.table("parked") == []
+    assert len(bench.table("journal")) == 3
+
+
+@pytest.mark.parametrize("sqlstate", ["42P01", "42703", "42501"])
+async def test_a_database_of_another_release_ends_the_process_and_parks_nothing(bench: Bench, sqlstate: str) -> None:
+    database = await troubled(bench, RAISE.format(sqlstate), 1)
+    intake = await bench.intake(bench.tools(database=database))
+
+    with pytest.raises(Stop, match="billing migrate status"):
+        await intake.take(bench.records(facts(3)))
+
+    assert bench.table("parked") == bench.table("journal") == []
 
 
 async def test_waiting_long_for_a_lock_is_nobodys_poison(bench: Bench) -> None:

@@ -27,7 +27,8 @@ COMMENT ON TABLE consumer_positions IS
 CREATE TABLE inbox (
     source text NOT NULL,
     fact_id text NOT NULL,
-    slice_sha256 bytea NOT NULL,
+    slice_sha256 bytea,
+    slice_version bigint NOT NULL,
     api_version text,
     PRIMARY KEY (source, fact_id)
 ) PARTITION BY HASH (source, fact_id);
@@ -68,7 +69,7 @@ CREATE TABLE journal (
     partition bigint,
     topic_offset bigint,
     CHECK ((account_id IS NULL) = (account_seq IS NULL)),
-    UNIQUE (source, fact_id, committed_at),
+    UNIQUE (fact_id, source, committed_at),
     UNIQUE (account_id, account_seq, committed_at)
 ) PARTITION BY RANGE (committed_at);
 COMMENT ON TABLE journal IS
@@ -86,6 +87,9 @@ CREATE TABLE parked_facts (
     customer_id text,
     envelope text NOT NULL,
     type text NOT NULL,
+    api_version text,
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
     sealed bytea NOT NULL,
     key_id text NOT NULL,
     opened boolean NOT NULL,
@@ -96,7 +100,7 @@ CREATE TABLE parked_facts (
     topic text,
     partition bigint,
     topic_offset bigint,
-    PRIMARY KEY (source, fact_id),
+    PRIMARY KEY (fact_id, source),
     UNIQUE (parked_id)
 );
 COMMENT ON TABLE parked_facts IS
@@ -104,6 +108,7 @@ COMMENT ON TABLE parked_facts IS
 
 CREATE INDEX parked_facts_by_lane ON parked_facts (lane, parked_id);
 CREATE INDEX parked_facts_by_customer ON parked_facts (customer_id);
+CREATE INDEX parked_facts_by_time ON parked_facts (parked_at);
 
 CREATE TABLE conflicting_copies (
     source text NOT NULL,
@@ -226,7 +231,6 @@ CREATE TABLE outbox (
 COMMENT ON TABLE outbox IS 'What we have to say, written with what made us say it; the relay sends and marks it.';
 
 CREATE INDEX outbox_unsent ON outbox (outbox_id) WHERE sent_at IS NULL;
-CREATE INDEX outbox_by_event ON outbox (event_id);
 
 CREATE TABLE outbox_sequences (
     account_id text NOT NULL,
@@ -253,9 +257,13 @@ BEGIN
     LOOP
         FOREACH parent IN ARRAY ARRAY['journal', 'outbox'] LOOP
             IF to_regclass(format('public.%I', parent || to_char(month, '_YYYY_MM'))) IS NULL THEN
+                -- Made apart and then attached: PARTITION OF would wait for every reader of the parent.
                 EXECUTE format(
-                    'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                    parent || to_char(month, '_YYYY_MM'), parent,
+                    'CREATE TABLE %I (LIKE %I INCLUDING ALL EXCLUDING IDENTITY)',
+                    parent || to_char(month, '_YYYY_MM'), parent);
+                EXECUTE format(
+                    'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                    parent, parent || to_char(month, '_YYYY_MM'),
                     month::timestamp AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
             END IF;
         END LOOP;
@@ -279,12 +287,16 @@ JOIN customers AS c USING (customer_id);
 COMMENT ON VIEW reports.subscriptions IS 'Each subscription as it is now.';
 
 CREATE VIEW reports.subscription_history AS
-SELECT v.subscription_id, c.account_id, v.customer_id, v.status, v.plan, v.price_lookup_key, v.billing_interval,
+SELECT s.subscription_id, c.account_id, v.customer_id, v.status, v.plan, v.price_lookup_key, v.billing_interval,
        v.quantity, v.current_period_start, v.current_period_end, v.trial_end, v.cancel_at, v.cancel_at_period_end,
-       v.canceled_at, v.livemode, v.occurred_at AS as_of,
-       row_number() OVER (PARTITION BY v.subscription_id ORDER BY v.ended, v.occurred_at, v.ordinal) AS version
-FROM subscription_versions AS v
-JOIN customers AS c USING (customer_id);
+       v.canceled_at, v.livemode, v.occurred_at AS as_of, v.version
+FROM subscriptions AS s
+JOIN customers AS c USING (customer_id)
+CROSS JOIN LATERAL (
+    SELECT *, row_number() OVER (ORDER BY ended, occurred_at, ordinal) AS version
+    FROM subscription_versions
+    WHERE subscription_versions.subscription_id = s.subscription_id
+) AS v;
 COMMENT ON VIEW reports.subscription_history IS 'Each subscription as it was from each fact on, numbered in order.';
 
 CREATE VIEW reports.facts AS
@@ -292,18 +304,21 @@ SELECT fact_id, source, type, api_version, occurred_at AS created_at, received_a
        account_id, account_seq, topic, partition, topic_offset
 FROM journal
 UNION ALL
-SELECT fact_id, source, type, envelope::jsonb ->> 'api_version', (envelope::jsonb ->> 'occurred_at')::timestamptz,
-       (envelope::jsonb ->> 'received_at')::timestamptz, parked_at, 'parked', reason, account_id, NULL, topic,
-       partition, topic_offset
+SELECT fact_id, source, type, api_version, occurred_at, received_at, parked_at, 'parked', reason, account_id, NULL,
+       topic, partition, topic_offset
 FROM parked_facts;
 COMMENT ON VIEW reports.facts IS 'Every distinct fact and what became of it: one row each.';
 """
 
 GRANTS: LiteralString = """
 GRANT USAGE ON SCHEMA public TO billing_app;
-GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO billing_app;
+GRANT SELECT, INSERT, UPDATE ON
+    consumer_positions, parked_facts, intake_stops, accounts, customers, subscriptions, subscription_versions, outbox,
+    outbox_sequences
+    TO billing_app;
 GRANT DELETE ON parked_facts TO billing_app;
-REVOKE UPDATE ON journal, inbox, conflicting_copies FROM billing_app;
+-- What was heard is never rewritten.  Partitions bear no grants of their own, so none can be reached past its parent.
+GRANT SELECT, INSERT ON inbox, journal, conflicting_copies TO billing_app;
 REVOKE ALL ON FUNCTION make_months FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION make_months TO billing_app;
 GRANT USAGE ON SCHEMA reports TO billing_app, billing_reader;
