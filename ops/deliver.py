@@ -29,11 +29,19 @@ SecretFile = Annotated[Path | None, typer.Option("--secret-file", help="What it 
 ApiVersion = Annotated[str, typer.Option("--api-version", help=f"A fixture's shape: {', '.join(shapes.API_VERSIONS)}.")]
 
 
-def sign(event: Event, secret_file: SecretFile = None, api_version: ApiVersion = shapes.BASIL) -> None:
+def sign(
+    event: Event,
+    secret_file: SecretFile = None,
+    api_version: ApiVersion = shapes.BASIL,
+    as_json: AsJson = False,
+) -> None:
     """Print the Stripe-Signature header of an event, as of now."""
     with plainly():
         header = signature_header(_body(event, api_version), (_secret(secret_file),), int(_wall_seconds()))
-    typer.echo(header)
+    if as_json:
+        console.show_json({"stripe_signature": header})
+    else:
+        typer.echo(header)
 
 
 def send(

@@ -38,6 +38,7 @@ class Redriven(Model):
     went_in: int
     failed: tuple[Failed, ...]
     still_parked: int  # In all lanes, those of nobody's asking too.
+    lanes_left: bool = False  # Whether there were more lanes than one redrive tries.
 
 
 class Redrive:

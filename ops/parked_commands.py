@@ -27,7 +27,8 @@ from store.apply import NotFirst, Tools
 from store.parked import Lane, ParkedFact
 from store.postgres import Database
 
-LANES_MAX: Final = 10_000
+LANES_MAX: Final = 10_000  # Of one redrive.
+WAITING_MAX: Final = 1_000  # Counted behind a discarded fact: past that only the size of the trouble matters.
 PROGRESS_FROM: Final = 50  # Facts; fewer are in before a bar could be read.
 GROUP: Final[str] = BooksSettings.model_fields["kafka_group"].default
 
@@ -97,7 +98,9 @@ def redrive(name: Name = None, everything: Everything = False, as_json: AsJson =
         console.show_json(done.model_dump(mode="json"))
     else:
         _show(done)
-    raise typer.Exit(1 if done.failed else 0)
+    if done.lanes_left:
+        console.problem(f"There are more than {LANES_MAX:,} lanes: once these went in, say it again for the rest.")
+    raise typer.Exit(1 if done.failed or done.lanes_left else 0)
 
 
 @app.command()
@@ -106,11 +109,13 @@ def discard(fact_id: FactId, reason: Reason, as_json: AsJson = False) -> None:
     settings = connection.settings(ToolsSettings)
     lane, waiting = _run(_discarded(settings, fact_id, reason))
     if as_json:
-        console.show_json({"discarded": fact_id, "lane": lane, "waiting": waiting})
+        counted = {"waiting": min(waiting, WAITING_MAX), "more_waiting": waiting > WAITING_MAX}
+        console.show_json({"discarded": fact_id, "lane": lane, **counted})
     else:
         console.say(f"{fact_id} is discarded.")
         if waiting:
-            console.say(f"Others wait behind it: billing parked redrive {lane}")
+            how_many = str(waiting) if waiting <= WAITING_MAX else f"More than {WAITING_MAX:,}"
+            console.say(f"{how_many} still waiting: billing parked redrive {lane}")
 
 
 @app.command()
@@ -149,18 +154,24 @@ async def _redriven(settings: ToolsSettings, name: str | None, *, quiet: bool) -
             task = bar.add_task("redriving", total=total)
             over = Redrive(ours, stepped=lambda: bar.advance(task))
             if name is None:
-                return await over.lanes([lane.lane for lane in await rows.filled(ours.database, lanes_max=LANES_MAX)])
+                return await _every_lane(ours.database, over)
             if await parked.head_of(ours.database, name) is not None:
                 return await over.lanes([name])
             one = await parked.find(ours.database, name)
             return await _at_head(ours.database, one, over.fact(one))
 
 
+async def _every_lane(database: Database, over: Redrive) -> Redriven:
+    found = await rows.filled(database, lanes_max=LANES_MAX + 1)
+    done = await over.lanes([lane.lane for lane in found[:LANES_MAX]])
+    return done.model_copy(update={"lanes_left": len(found) > LANES_MAX})
+
+
 async def _discarded(settings: ToolsSettings, fact_id: str, why: str) -> tuple[str, int]:
     async with tools.connected(settings) as ours:
         one = await parked.find(ours.database, fact_id)
         await _at_head(ours.database, one, apply.discard(ours, one, why))
-        return one.lane, len(await rows.listed(ours.database, lane=one.lane))
+        return one.lane, len(await rows.listed(ours.database, lane=one.lane, rows_max=WAITING_MAX + 1))
 
 
 async def _at_head(database: Database, one: ParkedFact, step: Coroutine[Any, Any, Result]) -> Result:

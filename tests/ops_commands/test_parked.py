@@ -6,6 +6,7 @@ import json
 import pytest
 
 from models.customers import account_of_customer
+from ops import parked_commands
 from ops.parked import Redrive
 from runtime.failures import Stop
 from store import parked, stops
@@ -57,7 +58,7 @@ async def test_a_mended_lane_goes_in_in_its_own_order(lane: Shop) -> None:
     answer = await billing("parked", "redrive", LANE, "--json")
 
     assert answer.exit_code == 0
-    assert json.loads(answer.stdout) == {"went_in": 3, "failed": [], "still_parked": 0}
+    assert json.loads(answer.stdout) == {"went_in": 3, "failed": [], "still_parked": 0, "lanes_left": False}
     assert await lane.in_order() == ["evt_root", "evt_behind", "evt_last"]
     assert await billing_json("parked", "ls") == []
 
@@ -100,6 +101,24 @@ async def test_a_lane_stops_at_the_first_fact_that_still_fails_and_the_others_ar
     assert await unreadable.in_order("cus_1") == []
 
 
+async def test_a_redrive_that_leaves_lanes_untried_says_so(unreadable: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parked_commands, "LANES_MAX", 1)
+
+    answer = await billing("parked", "redrive", "--all", "--json")
+
+    assert answer.exit_code == 1
+    assert json.loads(answer.stdout)["lanes_left"]
+    assert "more than 1 lanes" in answer.stderr
+
+
+async def test_a_discard_says_when_it_did_not_count_to_the_end(lane: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parked_commands, "WAITING_MAX", 1)
+
+    told = await billing_json("parked", "discard", "evt_root", "--reason", "not wanted")
+
+    assert (told["waiting"], told["more_waiting"]) == (1, True)
+
+
 async def test_a_failed_redrive_is_one_more_attempt_with_the_same_reason(unreadable: Shop) -> None:
     before = (await billing_json("parked", "ls"))[0]
 
@@ -139,7 +158,7 @@ async def test_a_fact_is_redriven_alone_by_its_id(lane: Shop) -> None:
     answer = await billing("parked", "redrive", "evt_root", "--json")
 
     assert answer.exit_code == 0
-    assert json.loads(answer.stdout) == {"went_in": 1, "failed": [], "still_parked": 2}
+    assert json.loads(answer.stdout) == {"went_in": 1, "failed": [], "still_parked": 2, "lanes_left": False}
     assert await lane.in_order() == ["evt_root"]
 
 
@@ -155,7 +174,7 @@ async def test_nobody_passes_those_before_it(lane: Shop, step: tuple[str, ...]) 
 async def test_a_discarded_fact_is_journaled_with_the_reason_and_its_lane_goes_on(unreadable: Shop) -> None:
     told = await billing_json("parked", "discard", "evt_root", "--reason", "Stripe never sent this")
 
-    assert told == {"discarded": "evt_root", "lane": LANE, "waiting": 1}
+    assert told == {"discarded": "evt_root", "lane": LANE, "waiting": 1, "more_waiting": False}
     root = (await unreadable.facts())["evt_root"]
     assert (root["outcome"], root["reason"]) == ("refused", "discarded: Stripe never sent this")
     assert (await billing("parked", "redrive", LANE)).exit_code == 0

@@ -75,6 +75,12 @@ def test_a_signed_event_passes_stripes_own_check(secret_file: Path) -> None:
     assert stripe.WebhookSignature.verify_header(body, header, SECRET, tolerance=300)
 
 
+def test_a_script_gets_the_header_in_a_document(secret_file: Path) -> None:
+    told = json.loads(billing("sign", "invoice.paid", "--secret-file", secret_file, "--json").stdout)
+
+    assert told["stripe_signature"].startswith("t=")
+
+
 def test_what_comes_in_by_the_pipe_is_signed_as_it_is(secret_file: Path) -> None:
     body = b'{"id":  "evt_1"}\n\n'
 
