@@ -64,6 +64,28 @@ async def test_a_copy_that_is_only_rendered_otherwise_is_a_plain_duplicate(bench
     assert bench.tables(but=["positions"]) == before
 
 
+async def test_copies_of_a_fact_that_was_never_read_contradict_nobody(bench: Bench) -> None:
+    """Stripe's retry differs in `pending_webhooks`; only what was read can be compared."""
+    first = changed("evt_1", status="dancing")
+    again = replace(first, body=first.body.replace(b'"data"', b'"pending_webhooks": 0, "data"'))
+    intake = await bench.intake()
+
+    await intake.take(bench.records([first, again, FIRST]))
+
+    assert bench.sql("SELECT * FROM conflicting_copies") == []
+    assert [row["fact_id"] for row in bench.table("parked")] == ["evt_1"]
+
+
+async def test_copies_that_releases_with_other_slices_read_are_not_compared(bench: Bench) -> None:
+    intake = await bench.intake()
+    await intake.take(bench.records([FIRST]))
+    bench.sql("UPDATE inbox SET slice_version = 0")
+
+    await intake.take(bench.records([changed("evt_1", quantity=2)]))
+
+    assert bench.sql("SELECT * FROM conflicting_copies") == []
+
+
 async def test_two_different_copies_are_two_alerts(bench: Bench) -> None:
     intake = await bench.intake()
 

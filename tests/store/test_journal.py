@@ -1,20 +1,25 @@
 """The journal is gapless, and all that the books are can be made from it again."""
 
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
 
 from models import books
+from models.base import Envelope, Source
 from models.books import Books
 from models.customers import Customer
 from models.stripe_events import Fact
-from store import customers, journal, subscriptions
+from store import apply, customers, journal, parked, subscriptions
 from store.postgres import Connection, one_transaction
+from store.records import as_stored
 from tests.store.test_contracts import CASES, assert_numbers_are_gapless
 from tests.support_lives import lives, shuffled
 from tests.support_store import CATALOG, NOW, Bench, Told, changed
+
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 async def replayed(bench: Bench) -> None:
@@ -104,10 +109,47 @@ async def test_each_row_says_where_its_fact_came_from_and_what_it_caused(bench: 
     assert_numbers_are_gapless(bench)
 
 
-@pytest.mark.parametrize("statement", ["UPDATE journal SET reason = 'x'", "DELETE FROM journal", "TRUNCATE journal"])
+async def test_a_discarded_fact_is_journaled_and_not_replayed(bench: Bench) -> None:
+    told = [changed("evt_bad", status="dancing", account="P1"), changed("evt_2", NOW + 2)]
+    await (await bench.intake()).take(bench.records(told))
+    [root, _] = await parked.listed(bench.database)
+    await apply.discard(bench.tools(), root, "nobody dances")
+    [follower] = await parked.listed(bench.database)
+    await apply.redrive(bench.tools(), follower)
+    before = rebuilt(bench)
+
+    await replayed(bench)
+
+    assert rebuilt(bench) == before
+
+
+def test_what_a_later_release_has_stored_can_be_read_by_this_one() -> None:
+    text = Envelope(
+        source=Source.STRIPE, id="evt_1", type="a.b", occurred_at=EPOCH, received_at=EPOCH, livemode=False
+    ).model_dump_json()
+
+    assert as_stored(Envelope, text.replace("{", '{"of_a_later_release": 1, ', 1)).id == "evt_1"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *("UPDATE journal SET reason = 'x'", "DELETE FROM journal", "TRUNCATE journal"),
+        *("UPDATE inbox_0 SET api_version = 'x'", "UPDATE conflicting_copies SET key_id = 'x'"),
+    ],
+)
 async def test_the_processes_cannot_rewrite_the_journal(bench: Bench, statement: str) -> None:
     await (await bench.intake()).take(bench.records([changed("evt_1")]))
 
     with psycopg.connect(bench.app_url) as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
         app.execute(statement.encode())
     assert len(bench.table("journal")) == 1
+
+
+async def test_the_processes_cannot_reach_a_month_of_the_journal_past_its_parent(bench: Bench) -> None:
+    months = bench.sql("SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'journal'::regclass")
+    assert months
+
+    for month in months:
+        with psycopg.connect(bench.app_url) as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute(f"UPDATE {month['name']} SET reason = 'forged'".encode())

@@ -151,9 +151,32 @@ async def test_the_months_ahead_are_made_by_the_processes_themselves(own_bench: 
     assert own_bench.sql(months) == [{"n": 2}]
     keeper = Months(own_bench.database)
 
-    await keeper.keep_ahead(own_bench.sql("SELECT current_date AS today")[0]["today"])
+    await keeper.keep_ahead(own_bench.sql("SELECT now() AS now")[0]["now"])
 
     assert own_bench.sql(months) == [{"n": 3}]
+
+
+async def test_the_months_ahead_are_made_while_a_long_report_reads_and_a_worker_writes(own_bench: Any) -> None:
+    own_bench.sql("DROP TABLE journal_" + last_month(own_bench))
+    with psycopg.connect(own_bench.superuser_url) as report:
+        report.execute("SELECT count(*) FROM reports.facts")
+
+        await (await own_bench.intake()).take(own_bench.records([changed("evt_1")]))
+
+        assert len(own_bench.table("journal")) == 1
+        assert own_bench.sql(
+            "SELECT to_regclass('journal_' || %(m)s) IS NOT NULL AS there", {"m": last_month(own_bench)}
+        )[0]["there"]
+
+
+async def test_a_month_that_cannot_be_made_yet_stops_nobody(own_bench: Any) -> None:
+    own_bench.sql("DROP TABLE journal_" + last_month(own_bench))
+    with psycopg.connect(own_bench.superuser_url) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(x'6d6f6e74'::integer)")
+
+        await (await own_bench.intake()).take(own_bench.records([changed("evt_1")]))
+
+    assert len(own_bench.table("journal")) == 1
 
 
 def last_month(bench: Any) -> str:

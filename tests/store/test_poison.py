@@ -292,6 +292,16 @@ async def test_when_too_much_is_poison_we_are_the_bug_and_stay_stopped_until_cle
     assert fates(bench)["evt_after"] == "applied"
 
 
+async def test_when_one_worker_stops_its_group_the_others_stop_with_it(bench: Bench) -> None:
+    other = await bench.intake(limits=WARY)
+    await stops.stop(bench.database, GROUP, "said a peer")
+
+    with pytest.raises(Stop, match="is stopped: said a peer"):
+        await other.take(bench.records([changed("evt_1")]))
+
+    assert bench.table("journal") == bench.table("parked") == []
+
+
 async def test_the_ratio_is_remembered_over_a_restart(bench: Bench) -> None:
     await (await bench.intake(limits=WARY)).take(bench.records(rotten(20)))
 
