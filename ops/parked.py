@@ -78,7 +78,7 @@ class Redrive:
             await apply.redrive(self._tools, head)
         except NotFirst:
             return True  # Somebody else took it in meanwhile; the lane's next head tells.
-        except Transient as away:  # A key that is not here, or a commit that was refused: no attempt of the fact's.
+        except Transient as away:  # A commit that was refused, say: no attempt of the fact's.
             return self._fail(head, str(away))
         except Exception as error:
             if is_transient(error):

@@ -19,7 +19,6 @@ from ops.parked import Redrive, Redriven, UnknownName
 from ops.plainly import plainly
 from ops.tools import ToolsSettings
 from runtime import clock
-from runtime.failures import Transient
 from runtime.settings import BooksSettings, DatabaseSettings
 from store import apply, stops
 from store import parked as rows
@@ -267,11 +266,8 @@ async def _document(database: Database, one: ParkedFact) -> dict[str, Any]:
 
 
 def _body(ours: Tools, one: ParkedFact) -> Any:
-    """The body as a document; as text where it is none; a sentence where the edge's seal cannot be opened."""
-    try:
-        again = ours.reader.again(one.envelope, one.origin, one.body(ours.store_keys), opened=one.opened)
-    except Transient as away:
-        return f"still sealed: {away}"
+    """The body as a document; as text where it is none; a sentence where no seal of the edge's proved it."""
+    again = ours.reader.again(one.envelope, one.origin, one.body(ours.store_keys), opened=one.opened)
     if not again.opened:
         return f"still sealed: {again.trouble}"
     text = again.body.decode("utf-8", errors="backslashreplace")

@@ -139,19 +139,15 @@ async def test_our_own_bug_is_named_by_its_line_and_never_by_what_the_fact_says(
     assert (await billing_json("parked", "ls"))[0]["reason"] == failed.why
 
 
-async def test_a_key_that_is_not_here_yet_is_no_attempt(lane: Shop, database: Database) -> None:
+async def test_what_the_edge_did_not_seal_is_neither_shown_nor_taken_in(lane: Shop, database: Database) -> None:
     await execute(database.superuser_url, "UPDATE parked_facts SET opened = false")
-    await execute(
-        database.superuser_url,
-        """UPDATE parked_facts SET envelope = jsonb_set(envelope::jsonb, '{key_id}', '"elsewhere"')::text""",
-    )
 
-    assert "lacks key elsewhere" in (await billing_json("parked", "show", "evt_root", "--body"))["body"]
+    assert "the edge did not seal it" in (await billing_json("parked", "show", "evt_root", "--body"))["body"]
     answer = await billing("parked", "redrive", LANE, "--json")
 
     assert answer.exit_code == 1
-    assert "lacks key elsewhere" in json.loads(answer.stdout)["failed"][0]["why"]
-    assert (await billing_json("parked", "ls"))[0]["attempts"] == 1
+    assert "the edge did not seal it" in json.loads(answer.stdout)["failed"][0]["why"]
+    assert await lane.in_order() == []
 
 
 async def test_a_fact_is_redriven_alone_by_its_id(lane: Shop) -> None:
