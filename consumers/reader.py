@@ -4,7 +4,7 @@ What we say is CloudEvents 1.0 in Kafka's binary mode: JSON in the value, everyt
 a reader right:
 
 1. **Drop what you know.**  Delivery is at least once: after a crash of the relay the same `id` comes again.
-2. **Count.**  `sequence` is contiguous per topic and account: after 4 comes 5, or something was missed.
+2. **Count.**  `sequence` is contiguous per topic and account: when all is read, a number that never came was missed.
 3. **Ignore what you do not know.**  New types and new fields may come whenever; a type's meaning never changes.
 
     ledger = Ledger()
@@ -16,10 +16,12 @@ a reader right:
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -49,37 +51,57 @@ class Missing:
     """What an account's sequence in a topic should have gone on with, and what came instead."""
 
     topic: str
-    key: str
+    account: str
     expected: int
     came: int
 
 
+@dataclass(slots=True)
+class _Heard:
+    """The numbers of one sequence: all up to `whole`, and those that came ahead of one that is still to come."""
+
+    whole: int = 0
+    ahead: set[int] = field(default_factory=set)
+
+    def add(self, sequence: int) -> None:
+        self.ahead.add(sequence)
+        while self.whole + 1 in self.ahead:
+            self.whole += 1
+            self.ahead.remove(self.whole)
+
+
 class Ledger:
-    """What a reader remembers: the ids that it has had, and how far each account's sequence has come.
+    """What a reader remembers: the ids that it has had, and the numbers of each account's sequence in each topic.
+
+    Subscriptions' events of one account are in one partition, and come in order.  Alerts are keyed by their rule: those
+    of one account lie in several partitions, and may be read in another order than they were said in.  So a gap is
+    one only when everything has been read.
 
     A service keeps both in its own database, in the transaction that holds the effect.
     """
 
     def __init__(self) -> None:
         self._known: set[str] = set()
-        self._last: dict[tuple[str, str], int] = {}
-        self.gaps: list[Missing] = []
+        self._heard: defaultdict[tuple[str, str], _Heard] = defaultdict(_Heard)
 
     def is_news(self, event: Event) -> bool:
-        """Whether the event is heard for the first time; a jump in its account's sequence is put down in `gaps`."""
+        """Whether the event is heard for the first time."""
         if event.id in self._known:
             return False
         self._known.add(event.id)
         if event.sequence is not None:
-            self._count(event, event.sequence)
+            self._heard[event.topic, event.data.get("account_id") or event.key].add(event.sequence)
         return True
 
-    def _count(self, event: Event, sequence: int) -> None:
-        whose = (event.topic, event.key)
-        expected = self._last.get(whose, 0) + 1
-        if sequence != expected:
-            self.gaps.append(Missing(*whose, expected=expected, came=sequence))
-        self._last[whose] = max(sequence, self._last.get(whose, 0))
+    @property
+    def gaps(self) -> list[Missing]:
+        """Every jump in what was heard so far."""
+        return [
+            Missing(topic, account, expected=before + 1, came=came)
+            for (topic, account), heard in self._heard.items()
+            for before, came in pairwise([heard.whole, *sorted(heard.ahead)])
+            if came != before + 1
+        ]
 
 
 async def read_all(options: Mapping[str, Any], topics: Sequence[str]) -> list[Event]:

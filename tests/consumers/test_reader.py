@@ -38,6 +38,30 @@ def test_hearing_again_from_any_earlier_event_is_hearing_once(count: int, data: 
     assert ledger.gaps == []
 
 
+def _alert(account: str, sequence: int, rule: str = "conflicting_copy") -> Event:
+    names = {"id": f"evt-{account}-{sequence}", "topic": "billing.alerts", "key": rule}
+    return replace(FIRST, **names, data={"account_id": account}, sequence=sequence)
+
+
+def test_accounts_whose_alerts_share_a_rule_count_for_themselves() -> None:
+    ledger = Ledger()
+
+    for event in (_alert("acct_a", 1), _alert("acct_b", 1), _alert("acct_a", 2), _alert("acct_b", 3)):
+        ledger.is_news(event)
+
+    assert ledger.gaps == [Missing("billing.alerts", "acct_b", expected=2, came=3)]
+
+
+@given(st.permutations(range(1, 6)))
+def test_alerts_of_several_rules_may_be_read_in_any_order(order: list[int]) -> None:
+    ledger = Ledger()
+
+    for sequence in order:
+        ledger.is_news(_alert("acct_a", sequence, rule=f"rule_{sequence % 2}"))
+
+    assert ledger.gaps == []
+
+
 @given(st.integers(2, 30), st.data())
 def test_an_event_that_is_missing_is_seen_at_the_next_one(count: int, data: st.DataObject) -> None:
     missing = data.draw(st.integers(1, count - 1))
