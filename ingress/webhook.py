@@ -58,11 +58,18 @@ class Door:
         self._producer = producer
         self._failpoints = failpoints
         self._now = now
+        self._hearing_count = 0
         self._bodies = Bodies(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_seconds_max)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to any request at all."""
-        return await connection_of(request).answer(lambda: self._route(request))
+        self._hearing_count += 1
+        try:
+            return await connection_of(request).answer(lambda: self._route(request))
+        finally:
+            self._hearing_count -= 1
+            if self._hearing_count == 0:
+                self._failpoints.rest()
 
     async def _route(self, request: web.BaseRequest) -> web.Response:
         match request.path:

@@ -3,8 +3,8 @@
 A failpoint is armed from outside, by a file of its name in the folder FAILPOINTS_DIR; settings refuse that folder in
 production.  SIGKILL leaves no time for politeness, which is the point: nothing is flushed, closed or committed.
 
-While the folder is there each process also leaves the last point that it reached in `reached.<pid>`, so that whoever
-kills it at a random moment can tell in which phase it died.
+While the folder is there each process also leaves in `reached.<pid>` the last point that it reached, and "idle" once
+the work that took it there is done, so that whoever kills it at a random moment can tell in which phase it died.
 """
 
 import os
@@ -25,6 +25,7 @@ NAMES: Final = frozenset(
     }
 )
 
+IDLE: Final = "idle"
 TRACE_CHARS: Final = max(len(name) for name in NAMES)  # One length for all: a write replaces the whole of the last one.
 
 
@@ -48,6 +49,11 @@ class Failpoints:
         self._reached(self._folder, name)
         if self._disarm(self._folder / name, frozenset(fact_ids)):
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def rest(self) -> None:
+        """Nothing is in hand any more: dying now would interrupt nothing."""
+        if self._folder is not None:
+            self._reached(self._folder, IDLE)
 
     def _reached(self, folder: Path, name: str) -> None:
         if self._trace is None:

@@ -84,6 +84,7 @@ class BooksAgent:
         self._progress.committed(records)
         for event in batch:
             await stream.ack(event)
+        self._failpoints.rest()
         RECORDS.inc(len(batch))
         BATCH_RECORDS.observe(len(batch))
 

@@ -78,6 +78,7 @@ class Relay:
             with SEND_SECONDS.time():
                 await self._publisher.publish(claim.rows, SEND_SECONDS_MAX)
             self._failpoints.reach("outbox_sent", _event_ids(claim.rows))
+        self._failpoints.rest()
         BATCH_ROWS.observe(len(claim.rows))
         for row in claim.rows:
             SENT.labels(row.topic).inc()
@@ -94,6 +95,7 @@ class Relay:
             await _pause(stopping, AGE_SECONDS)
 
     async def _recover(self, failure: Exception) -> None:
+        self._failpoints.rest()
         FAILED.labels(type(failure).__name__).inc()
         log.warning("batch not relayed", error=type(failure).__name__, reason=str(failure))
         if isinstance(failure, (KafkaError, TimeoutError)):

@@ -1,6 +1,7 @@
 """A whole pipeline under test, seen from outside: a sender that behaves as Stripe does, and a judge.
 
-The judge shares no code with the pipeline: it reads PostgreSQL and Kafka as they are and does sets and sums.
+The judge shares no code with the pipeline: it reads PostgreSQL and Kafka as they are, does sets and sums, and holds
+the rows to what an oracle of its own makes of the bodies that were accepted.
 """
 
 import asyncio
@@ -25,12 +26,15 @@ from psycopg.rows import dict_row
 from ops.local.errors import CannotStart
 from ops.local.postgres import Role
 from ops.local.stack import EVERYTHING, Stack
+from tests.support_shown import HISTORY, PRESENT, lasts_of, lines_of_history, lines_of_oracle, presents_of
 
 Body = Mapping[str, Any]
 T = TypeVar("T")
 
 SENT_TOPICS = ("billing.subscriptions", "billing.alerts", "billing.parked")
 OK_MAX = 299
+IDLE, START = "idle", "start"
+BUSY_EVERY_SECONDS = 0.001
 
 
 def subscription_event(
@@ -60,7 +64,11 @@ def subscription_event(
                 "status": status,
                 "livemode": False,
                 "metadata": {},
+                "cancel_at": None,
                 "cancel_at_period_end": False,
+                "canceled_at": None,
+                "pause_collection": None,
+                "trial_end": None,
                 "items": {"data": [{"price": price, "quantity": 1}]},
                 "current_period_start": created,
                 "current_period_end": created + 2_592_000,
@@ -86,6 +94,7 @@ class Pipeline:
     failpoints: Path
     http: aiohttp.ClientSession
     accepted: dict[str, float] = field(default_factory=dict)  # When each event had its first 2xx, in wall time.
+    bodies: dict[str, Body] = field(default_factory=dict)  # The first content that was accepted under each id.
 
     @property
     def database_url(self) -> str:
@@ -111,7 +120,12 @@ class Pipeline:
             return 0 < await self.post(body) <= OK_MAX
 
         await until(once, 60, f"{body['id']} is accepted")
-        self.accepted.setdefault(str(body["id"]), time.time())
+        self.has_accepted(body)
+
+    def has_accepted(self, body: Body, at: float | None = None) -> None:
+        """Remember an event that had its 2xx; of two contents under one id the first counts."""
+        self.accepted.setdefault(str(body["id"]), time.time() if at is None else at)
+        self.bodies.setdefault(str(body["id"]), body)
 
     async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         async with await psycopg.AsyncConnection.connect(self.database_url, row_factory=dict_row) as connection:
@@ -145,6 +159,18 @@ class Pipeline:
 
         await until(gone, 20, f"{failpoint} is reached")
 
+    async def died_at(self, failpoint: str) -> tuple[str, int]:
+        """Who died at an armed failpoint, and the process id that it had; another one is in its place."""
+        before = {child.name: child.pid for child in self.stack.supervisor.children}
+        self.arm(failpoint)
+        await self.fired(failpoint)
+
+        async def replaced() -> list[str]:
+            return [child.name for child in self.stack.supervisor.children if child.pid != before[child.name]]
+
+        (name,) = await until(replaced, 30, f"who died at {failpoint} is brought back")
+        return name, before[name]
+
     async def all_ready(self) -> None:
         for child in self.stack.supervisor.children:
             await until(partial(self._is_ready, child.name), 60, f"{child.name} is ready")
@@ -166,13 +192,21 @@ class Pipeline:
         await until(replaced, 30, f"{name} is brought back")
 
     def phase_of(self, pid: int) -> str:
-        """The last failpoint that a process reached in its life."""
+        """The failpoint that a process has reached and not left behind; "idle" between two, "start" before any."""
         trace = self.failpoints / f"reached.{pid}"
-        return trace.read_text().strip() if trace.exists() else "start"
+        return trace.read_text().strip() if trace.exists() else START
+
+    async def busy(self, pid: int, seconds_max: float) -> None:
+        """Back as soon as a process is between two of its failpoints, or after *seconds_max*."""
+        for _ in range(round(seconds_max / BUSY_EVERY_SECONDS)):
+            if self.phase_of(pid) not in {IDLE, START}:
+                return
+            await asyncio.sleep(BUSY_EVERY_SECONDS)
 
     async def check(self) -> None:
-        """I3, I5, I7 and I9, on everything since the stack began."""
+        """I3, I4, I5, I7 and I9, on everything since the stack began."""
         await self._every_fact_once()
+        await self._state_is_the_oracles_fold()
         await self._journal_is_gapless()
         await self._everything_said_in_order()
 
@@ -185,6 +219,15 @@ class Pipeline:
         heard = await self.rows("SELECT fact_id FROM journal WHERE slice IS NOT NULL")
         versions = await self.rows("SELECT fact_id FROM subscription_versions")
         assert sorted(row["fact_id"] for row in heard) == sorted(row["fact_id"] for row in versions), "effects differ"
+
+    async def _state_is_the_oracles_fold(self) -> None:
+        """Of everything accepted but what is parked: rows, versions and their order, value by value."""
+        assert set(self.bodies) == set(self.accepted), "an event was accepted whose body nobody noted"
+        parked = {row["fact_id"] for row in await self.rows("SELECT fact_id FROM parked_facts")}
+        expected = lines_of_oracle(dict(body) for name, body in self.bodies.items() if name not in parked)
+        presents, lines = presents_of(await self.rows(PRESENT)), lines_of_history(await self.rows(HISTORY))
+        assert lines == expected, "the history is not the oracle's"
+        assert presents == lasts_of(expected), "the present is not the last version"
 
     async def _journal_is_gapless(self) -> None:
         seqs = defaultdict(list)

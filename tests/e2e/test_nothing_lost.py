@@ -13,17 +13,22 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 ON_THE_WAY_IN = ("after_verify", "after_produce_ack", "after_consume", "in_transaction", "after_commit")
 ON_THE_WAY_OUT = ("outbox_claimed", "outbox_sent")
+SUBSCRIPTIONS = 3
+STATUSES = ("active", "past_due")
+START = 1_790_000_000
 _numbers = itertools.count(1)
 
 
 def an_event() -> dict[str, object]:
+    """News of one of a few subscriptions: most facts are not the first of theirs."""
     number = next(_numbers)
     return dict(
         subscription_event(
             f"evt_failpoint_{number}",
-            created=int(time.time()),
-            subscription=f"sub_{number}",
-            customer=f"cus_{number}",
+            created=START + number,
+            subscription=f"sub_failpoint_{number % SUBSCRIPTIONS}",
+            customer=f"cus_failpoint_{number % SUBSCRIPTIONS}",
+            status=STATUSES[number % len(STATUSES)],
         )
     )
 

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -40,7 +41,21 @@ def test_only_the_failpoint_that_is_armed_kills(tmp_path: Path) -> None:
     assert _reach(tmp_path, "after_verify", "evt_1") == 0
 
 
+def test_the_trace_tells_the_point_that_was_reached_last_and_idle_when_its_work_is_done(tmp_path: Path) -> None:
+    failpoints, trace = Failpoints(tmp_path), tmp_path / f"reached.{os.getpid()}"
+
+    told = []
+    for name in ("after_produce_ack", "after_verify"):
+        failpoints.reach(name, ())
+        told.append(trace.read_text().strip())
+    failpoints.rest()
+    told.append(trace.read_text().strip())
+
+    assert told == ["after_produce_ack", "after_verify", "idle"]
+
+
 def test_without_a_folder_nothing_happens_and_the_facts_are_not_even_listed() -> None:
     facts = (pytest.fail("somebody looked") for _ in range(1))
 
     Failpoints(None).reach("after_commit", facts)
+    Failpoints(None).rest()

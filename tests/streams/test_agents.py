@@ -1,10 +1,13 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
+from faust import EventT, StreamT
 
 from ops.local.providers import KafkaServer
 from runtime.failures import Stop
+from streams.agents import BooksAgent, as_record
 from tests.streams.support import Books, books_settings, committed, new_group, produce, until, worker
 
 MakeTopic = Callable[..., Awaitable[str]]
@@ -50,10 +53,26 @@ async def test_whatever_the_intake_raises_ends_the_process_and_acknowledges_noth
     async with worker(books_settings(kafka, group), name, books, waits_on_stop=False) as running:
         await until(lambda: running.ended)
 
-    assert await committed(kafka, group, name) in {None, 0}
+    assert await committed(kafka, group, name) in {None, 0}, "what nobody took was acknowledged"
 
     async with worker(books_settings(kafka, group), name, books_of_next):
         await until(lambda: len(books_of_next.taken) == 10)
+
+
+async def test_acknowledging_before_taking_turns_the_test_above_red(
+    kafka: KafkaServer, topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def early(self: BooksAgent, stream: StreamT[bytes], batch: Sequence[EventT[Any]]) -> None:
+        for event in batch:
+            await stream.ack(event)
+        await self._intake.take([as_record(event.message) for event in batch])
+
+    monkeypatch.setattr(BooksAgent, "_commit_one", early)
+
+    with pytest.raises(AssertionError, match="acknowledged"):
+        await test_whatever_the_intake_raises_ends_the_process_and_acknowledges_nothing(
+            kafka, topic, Stop("the world stayed away")
+        )
 
 
 async def open_when(holds: Callable[[], object], books: Books) -> None:

@@ -11,14 +11,17 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ops.local.kafka import LocalKafka
 from runtime import clock
 from runtime.keys import Keyring
+from store import postgres, stops
 from streams.ending import EXIT_STATUS
 from tests.conftest import Database
 from tests.streams.support import new_group, produce, until
@@ -75,6 +78,13 @@ class Started:
     async def ends(self) -> int:
         async with asyncio.timeout(EXIT_SECONDS_MAX):
             return await self.process.wait()
+
+    def counted(self, name: str) -> float:
+        """What a counter without labels stands at."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=3) as answer:
+            lines = [line.split() for line in answer.read().decode().splitlines()]
+        (value,) = [float(line[1]) for line in lines if line[0] == name]
+        return value
 
     def reasons(self) -> list[str]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
@@ -182,3 +192,74 @@ async def test_a_worker_that_is_started_before_its_broker_waits_for_it(
             assert await started.ends() == 0
     finally:
         await kafka.kill()
+
+
+async def test_a_hole_where_a_transactions_marker_lies_stops_nobody(
+    own_kafka: LocalKafka, database: Database, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    await provision(own_kafka)
+    await produce_in_transaction(own_kafka, b"not a fact")
+    async with books(own_kafka, database, free_port(), tmp_path) as started:
+        await started.until_ready()
+        await until(lambda: facts(database) == 1)
+        assert started.counted("intake_holes_total") == 0
+
+        await produce(own_kafka, "stripe.events", [b"not a fact either"])
+
+        await until(lambda: facts(database) == 2 or started.process.returncode is not None)
+        assert started.process.returncode is None, started.log.read_text()
+        assert started.counted("intake_holes_total") == 1
+    assert started.reasons() == []
+
+
+async def test_a_worker_stops_where_a_record_was_skipped_and_takes_it_when_it_is_started_again(
+    own_kafka: LocalKafka, database: Database, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    await provision(own_kafka)
+    same = {"KAFKA_GROUP": new_group()}
+    async with books(own_kafka, database, free_port(), tmp_path, **same) as started:
+        await started.until_ready()
+        await produce(own_kafka, "stripe.events", [b"not a fact"])
+        await until(lambda: facts(database) == 1)
+        # As if the record had never come: the application's role may not, so the superuser does.
+        superuser(database, "UPDATE consumer_positions SET next_offset = 0 WHERE topic = 'stripe.events'")
+
+        await produce(own_kafka, "stripe.events", [b"not a fact either"])
+
+        assert await started.ends() == EXIT_STATUS
+    assert started.reasons() == ["gap in stripe.events/0, skipped: expected offset 0, got 1"]
+    assert facts(database) == 1
+
+    async with books(own_kafka, database, free_port(), tmp_path, **same) as next_one:
+        await until(lambda: facts(database) == 2)
+        assert next_one.process.returncode is None
+
+
+async def test_a_stopped_group_stays_stopped_until_an_operator_resumes_it(
+    own_kafka: LocalKafka, database: Database, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    await provision(own_kafka)
+    group = new_group()
+    async with postgres.Database(database.app_url, application_name="test") as connections:
+        await stops.stop(connections, group, "too much was parked")
+        for _ in range(2):
+            async with books(own_kafka, database, free_port(), tmp_path, KAFKA_GROUP=group) as stopped:
+                assert await stopped.ends() == EXIT_STATUS
+            assert f"{group} is stopped: too much was parked" in stopped.reasons()[0]
+
+        await stops.clear(connections, group, "mended")
+
+    async with books(own_kafka, database, free_port(), tmp_path, KAFKA_GROUP=group) as started:
+        await started.until_ready()
+
+
+async def produce_in_transaction(kafka: LocalKafka, value: bytes) -> None:
+    """A record, and behind it the transaction's marker, which takes an offset too."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id="somebody")
+    async with producer, producer.transaction():
+        await producer.send_and_wait("stripe.events", value, partition=0)
+
+
+def superuser(database: Database, statement: LiteralString) -> None:
+    with psycopg.connect(database.superuser_url) as connection:
+        connection.execute(statement)

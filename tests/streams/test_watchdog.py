@@ -1,6 +1,7 @@
 """Alive and stuck is worse than dead: the watchdog tells them apart, and tells both from an outage."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaProducer
@@ -98,6 +99,35 @@ async def test_a_transactions_marker_at_the_logs_end_is_nothing_to_be_stuck_at(
         await asyncio.sleep(QUICK_SECONDS / 2)
     progress.assigned({(name, 0): 0})
     assert await look_until_it_bites(dog) == f"stuck for {QUICK_SECONDS} s: {Behind(name, 0, 0)}"
+
+
+BLOCKED = """
+import asyncio, sys, time
+from streams.gaps import KafkaGapJudge
+from streams.progress import Progress
+from streams.watchdog import Watchdog
+
+async def main():
+    options, limits = {"bootstrap_servers": sys.argv[1]}, {"limit_seconds": 0.5, "rebalance_seconds": 0}
+    dog = Watchdog(options, frozenset(), Progress(), KafkaGapJudge(options), end=sys.exit, **limits)
+    watching = asyncio.create_task(dog.watch())
+    await asyncio.sleep(0)
+    time.sleep(30)  # Nothing yields: the loop itself is blocked.
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_whose_event_loop_is_blocked_is_ended_from_outside_of_it(free_port: Callable[[], int]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", BLOCKED, f"127.0.0.1:{free_port()}", stderr=asyncio.subprocess.PIPE
+    )
+
+    async with asyncio.timeout(20):
+        _, told = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"Timeout (0:00:01)!" in told, "the traceback tells where it was blocked"
 
 
 async def test_a_broker_that_is_away_is_nobodys_fault_here(free_port: Callable[[], int]) -> None:
