@@ -79,5 +79,5 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the locks (hashes, and
 .PHONY: clean
 clean: ## Remove what was installed and cached here (a running stack first: make down)
 	@test ! -e .local/run/state.json || { echo "A stack lies in .local: make down first." >&2; exit 1; }
-	@rm -rf .venv .cache .local uv.lock dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	@rm -rf .venv .cache .local uv.lock dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

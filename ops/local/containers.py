@@ -16,7 +16,7 @@ from ops.local.postgres import DATABASE, Role, role_statements
 from ops.local.waiting import until
 
 KAFKA_IMAGE: Final = "apache/kafka:4.3.0"
-POSTGRES_IMAGE: Final = "postgres:18.4"
+POSTGRES_IMAGE: Final = "postgres:18.6-trixie"
 START_SECONDS_MAX: Final = 120.0
 
 

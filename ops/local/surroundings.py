@@ -23,7 +23,6 @@ _HANDED_ON: Final = (
     "SSL_CERT_FILE",
     "DOCKER_HOST",
     "VIRTUAL_ENV",
-    "COVERAGE_PROCESS_START",
 )
 
 
