@@ -1,9 +1,10 @@
 """Keys that seal what Stripe said, so that a disk, a backup or a curious reader of the topic holds nothing.
 
-A keyring is a file with one primary key, which seals, and older ones, which only open.  It changes daily, and a key
-stays as long as something sealed with it may be read.  Each seal is AES-256-GCM with a random nonce in front, bound to
-a context (the envelope), so that a sealed body cannot be passed off as another's.  Random nonces are safe up to 2^32
-seals a key; a day at 10,000 a second is a fifth of that.
+A keyring is a file with one primary key, which seals, and older ones, which only open.  It is meant to be
+rotated daily (`billing keys rotate`; nothing does it by itself), and a key stays as long as something sealed with it
+may be read.  Each seal is AES-256-GCM with a random nonce in front, bound to a context (the envelope), so that a sealed
+body cannot be passed off as another's.  Random nonces are safe up to 2^32 seals a key; a day at 10,000 a second is a
+fifth of that.
 """
 
 import base64

@@ -181,7 +181,7 @@ class DatabaseSettings(ProcessSettings):
 
 
 class EdgeKeysSettings(ProcessSettings):
-    """The keys that seal raw bodies in the topic: changed daily, kept as long as the topic."""
+    """The keys that seal raw bodies in the topic: rotated daily, by an operator, and kept as long as the topic."""
 
     edge_keys_file: Path
 
@@ -337,14 +337,6 @@ class RelaySettings(KafkaSettings, DatabaseSettings, MetricsSettings):
 
     batch_max: Annotated[int, Field(ge=1, le=5_000)] = 500
     """Events claimed at once: more is quicker, and repeats more after a crash."""
-
-
-class OpsSettings(KafkaSettings, DatabaseSettings):
-    """What `billing` may know of a running stack.  Each class above it can be loaded alone where less is enough."""
-
-    catalog_file: Path = Path("deploy/catalog.yaml")
-    edge_keys_file: Path | None = None
-    store_keys_file: Path | None = None
 
 
 def load(cls: type[SettingsT]) -> SettingsT:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from runtime.settings import BooksSettings, IngressSettings, KafkaSettings, OpsSettings, RelaySettings, load
+from runtime.settings import BooksSettings, IngressSettings, KafkaSettings, RelaySettings, load
 
 SECRET = "whsec_0123456789abcdef0123456789abcdef"
 OTHER_SECRET = "whsec_fedcba9876543210fedcba9876543210"
@@ -20,7 +20,7 @@ SASL = {"KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "KAFKA_SASL_USERNAME": "u", "KA
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in {field.upper() for cls in (IngressSettings, BooksSettings, OpsSettings) for field in cls.model_fields}:
+    for name in {field.upper() for cls in (IngressSettings, BooksSettings) for field in cls.model_fields}:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
     monkeypatch.delenv("SECRETS_DIR", raising=False)
@@ -28,7 +28,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("cls", [IngressSettings, BooksSettings, RelaySettings, OpsSettings, KafkaSettings])
+@pytest.mark.parametrize("cls", [IngressSettings, BooksSettings, RelaySettings, KafkaSettings])
 def test_good_settings_load_and_show_no_secret(cls: type[KafkaSettings]) -> None:
     shown = repr(load(cls))
 
