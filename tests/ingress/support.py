@@ -1,14 +1,17 @@
 """A door to knock at: the real process, on a real Kafka, with limits that a test can wait for."""
 
+import asyncio
 import hashlib
 import hmac
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +30,7 @@ from runtime.keys import Keyring
 SECRET = "whsec_0123456789abcdef0123456789abcdef"
 OTHER_SECRET = "whsec_fedcba9876543210fedcba9876543210"
 START_SECONDS_MAX = 30.0
+MIB = 1024 * 1024
 
 
 def sign(body: bytes, secret: str = SECRET, at: float | None = None) -> str:
@@ -50,6 +54,15 @@ def event(event_id: str, size: int = 0, **fields: object) -> bytes:
     }
     body = json.dumps(said)
     return body.replace('"pad": ""', f'"pad": "{"x" * max(0, size - len(body))}"').encode()
+
+
+def mutated(body: bytes, chance: random.Random) -> bytes:
+    """The *body* with a few bytes lost, added or changed."""
+    changed = bytearray(body)
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(len(changed))
+        changed[at : at + chance.randint(0, 3)] = chance.randbytes(chance.randint(0, 3))
+    return bytes(changed)
 
 
 @dataclass
@@ -164,3 +177,40 @@ async def published(bootstrap_servers: str, keys: Path, fact_ids: Iterable[str])
     finally:
         await consumer.stop()
     return found
+
+
+@asynccontextmanager
+async def knock(door: Door) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A bare connection, gone at the end whatever happened."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def head_of(door: Door, *lines: str, end: str = "\r\n") -> bytes:
+    """The head of a request to the door."""
+    said = ["POST /webhooks/stripe HTTP/1.1", f"Host: 127.0.0.1:{door.port}", *lines]
+    return ("\r\n".join(said) + "\r\n" + end).encode()
+
+
+async def metrics(client: aiohttp.ClientSession, door: Door) -> str:
+    """What `/metrics` shows."""
+    async with client.get(f"http://127.0.0.1:{door.port}/metrics") as answer:
+        return await answer.text()
+
+
+async def counted(client: aiohttp.ClientSession, door: Door, series: str) -> float:
+    """The sum of the series that begin like this."""
+    lines = (await metrics(client, door)).splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series))
+
+
+async def until(ask: Callable[[], "asyncio.Future[object]"], wanted: object, seconds_max: float) -> None:
+    """Return once what is asked for is *wanted*."""
+    deadline = time.monotonic() + seconds_max
+    while (got := await ask()) != wanted:
+        assert time.monotonic() < deadline, f"still {got}"

@@ -1,4 +1,5 @@
 import json
+import random
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingress.envelopes import Misfit, read
+from ingress.signature import Claim
+from ingress.signature import read as read_signature
 from models.base import Envelope, Source
+from tests.ingress.support import SECRET, event, mutated, sign
 
 RECEIVED = datetime(2026, 1, 1, 0, 0, 7, tzinfo=UTC)
 CREATED = 1_767_225_600
@@ -197,3 +201,18 @@ def test_whatever_else_an_event_holds_its_envelope_travels_in_headers_and_comes_
 @settings(max_examples=500)
 def test_any_bytes_at_all_are_answered_and_never_raised(body: bytes) -> None:
     assert isinstance(read(body, RECEIVED, livemode=False), Envelope | Misfit)
+
+
+def test_ten_thousand_mutated_events_are_answered_and_none_is_raised() -> None:
+    chance = random.Random(20260102)
+    misfits = 0
+    for number in range(10_000):
+        body = mutated(event(f"evt_{number}"), chance)
+        got = read(body, RECEIVED, livemode=False)
+        misfits += isinstance(got, Misfit)
+        claim = read_signature(sign(body, at=RECEIVED.timestamp()), RECEIVED, 300)
+        assert isinstance(got, Envelope | Misfit)
+        assert isinstance(claim, Claim)
+        assert claim.holds(body, (SECRET.encode(),))
+        assert not claim.holds(body + b" ", (SECRET.encode(),))
+    assert 0 < misfits < 10_000
