@@ -21,7 +21,9 @@ from consumers import reader
 from ops import console
 from ops.console import AsJson
 from ops.demo_verdict import Evidence, Verdict, judge
-from ops.local import folders
+from ops.local import folders, state
+from ops.local.errors import CannotStart
+from ops.local.home import Home
 from ops.local.postgres import Role
 from ops.local.stack import Say, Stack
 from ops.local.waiting import until
@@ -93,7 +95,10 @@ def demo(
     logs.configure("demo")
     # That a worker dies is part of the show, and told by it; what is worse than that is still said.
     logging.getLogger().setLevel(logging.ERROR)
+    home = home.resolve()
     with plainly():
+        if state.running(home) is None and Home(home).has_data:
+            raise CannotStart(f"{home} holds what an earlier stack left: `make down` removes it, then play again.")
         verdict = asyncio.run(_ended_by_signals(seed, subscribers, home, as_json=as_json))
     raise typer.Exit(0 if verdict is not None and verdict.holds else 1)
 
@@ -110,8 +115,15 @@ def prepare(seed: int, subscribers: int) -> Show:
 async def _ended_by_signals(seed: int, subscribers: int, home: Path, *, as_json: bool) -> Verdict | None:
     """SIGTERM ends it as Ctrl-C does: in order, leaving nothing behind."""
     playing = asyncio.ensure_future(_perform(seed, subscribers, home, as_json=as_json))
+
+    def end() -> None:
+        """The first one counts: a second must not break off the clearing up."""
+        for what in ENDINGS:
+            asyncio.get_running_loop().add_signal_handler(what, lambda: None)
+        playing.cancel()
+
     for what in ENDINGS:
-        asyncio.get_running_loop().add_signal_handler(what, playing.cancel)
+        asyncio.get_running_loop().add_signal_handler(what, end)
     try:
         return await playing
     except asyncio.CancelledError:

@@ -28,9 +28,9 @@ def plainly(exit_status: int = 1) -> Iterator[None]:
 
 
 def _sentence(error: Exception) -> str | None:
-    from store.migrate import RolesMissing  # Late: it brings Alembic along, and `billing --help` is in a hurry.
+    from store.migrate import BadUrl, RolesMissing  # Late: it brings Alembic along, and `billing --help` is in a hurry.
 
-    if isinstance(error, (CannotStart, RolesMissing, BadCatalog)):
+    if isinstance(error, (CannotStart, RolesMissing, BadUrl, BadCatalog)):
         return str(error)
     if isinstance(error, KafkaError):
         return f"Kafka did not answer as it should: {type(error).__name__}."

@@ -26,6 +26,10 @@ class RolesMissing(Exception):
     """The server lacks a role that the schema grants to; the message says how to make it."""
 
 
+class BadUrl(Exception):
+    """What was given as the database's URL is none; the message says what would be right."""
+
+
 def apply(owner_url: str) -> list[str]:
     """Run every migration that is not in yet; their revisions, oldest first, empty when there was nothing to do.
 
@@ -55,8 +59,9 @@ def status(owner_url: str) -> tuple[str | None, list[str]]:
 @contextmanager
 def _connected(owner_url: str) -> Iterator[Connection]:
     """A session of its own, closed at the end and its advisory lock with it."""
-    scheme, rest = owner_url.split("://", 1)
-    assert scheme in {"postgresql", "postgres"}, "settings let no other scheme pass"
+    scheme, _, rest = owner_url.partition("://")
+    if scheme not in {"postgresql", "postgres"}:
+        raise BadUrl("the database's URL must begin with postgresql://")
     engine = create_engine(
         f"postgresql+psycopg://{rest}", poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS_MAX}
     )

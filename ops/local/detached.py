@@ -7,6 +7,7 @@ from typing import BinaryIO, Final
 
 from ops.local import folders, state
 from ops.local.errors import CannotStart
+from ops.local.home import Home
 from ops.local.state import Phase
 from ops.local.waiting import until
 
@@ -19,7 +20,13 @@ async def start(home: Path, *words: str) -> None:
     logs = folders.private_folder(home / "logs")
     with (logs / "stack.log").open("w+b") as log:
         supervisor = _supervisor(home, words, log)
-        await until(lambda: supervisor.poll() is not None or _is_ready(home, supervisor.pid), SECONDS_MAX)
+        try:
+            await until(lambda: supervisor.poll() is not None or _is_ready(home, supervisor.pid), SECONDS_MAX)
+        except BaseException:  # Ctrl-C, or too long: what was begun here is ended here.
+            supervisor.terminate()
+            supervisor.wait()
+            Home(home).clear(keep_data=True)
+            raise
         if supervisor.returncode is not None:
             raise CannotStart(f"The stack did not start.\n{_end_of(log)}")
 

@@ -39,9 +39,10 @@ def home(tmp_path: Path) -> Iterator[Path]:
     _billing("down", "--home", folder)
 
 
-def _in_foreground(home: Path) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "ops.cli", "up", "--home", home]
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, text=True)
+def _up(home: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ops.cli", "up", "--home", home, *words], stdout=subprocess.DEVNULL, text=True
+    )
 
 
 def _left_in(home: Path) -> list[Path]:
@@ -104,12 +105,23 @@ async def test_nothing_survives_the_sigkill_of_the_supervisor_and_down_clears_up
 @pytest.mark.e2e
 @pytest.mark.parametrize("phase", [Phase.STARTING, Phase.READY])
 async def test_ctrl_c_ends_a_stack_however_far_it_has_come_and_leaves_nothing(home: Path, phase: Phase) -> None:
-    with _in_foreground(home) as terminal:
+    with _up(home) as terminal:
         await until(lambda: _is_at(home, phase), 120)
 
         terminal.send_signal(signal.SIGINT)
 
         assert terminal.wait(60) == 0
+    assert not _left_in(home)
+
+
+@pytest.mark.e2e
+async def test_ctrl_c_while_a_detached_stack_starts_ends_it_and_leaves_nothing(home: Path) -> None:
+    with _up(home, "--detach") as terminal:
+        await until(lambda: _is_at(home, Phase.STARTING), 120)
+
+        terminal.send_signal(signal.SIGINT)
+
+        assert terminal.wait(60) != 0
     assert not _left_in(home)
 
 
