@@ -158,6 +158,7 @@ class Pipeline:
             return not (self.failpoints / failpoint).exists()
 
         await until(gone, 20, f"{failpoint} is reached")
+        self._deaths_were_wanted()
 
     async def died_at(self, failpoint: str) -> tuple[str, int]:
         """Who died at an armed failpoint, and the process id that it had; another one is in its place."""
@@ -190,6 +191,12 @@ class Pipeline:
             return self.stack.supervisor.pid(name) != pid
 
         await until(replaced, 30, f"{name} is brought back")
+        self._deaths_were_wanted()
+
+    def _deaths_were_wanted(self) -> None:
+        """The supervisor gives up on what dies again and again; what a test kills it shall not count."""
+        for watched in self.stack.supervisor._watched.values():
+            watched.deaths.clear()
 
     def phase_of(self, pid: int) -> str:
         """The failpoint that a process has reached and not left behind; "idle" between two, "start" before any."""

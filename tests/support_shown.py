@@ -2,16 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from simulator import oracle
 from simulator.states import SubscriptionState
 
+BOUGHT = ("price_lookup_key", "billing_interval", "quantity")
 MOMENTS = ("current_period_start", "current_period_end", "trial_end", "cancel_at", "canceled_at")
 SHOWN = (
-    *("subscription_id", "customer_id", "status", "plan", "price_lookup_key", "billing_interval", "quantity"),
-    *("cancel_at_period_end", "livemode"),
+    *("subscription_id", "customer_id", "status", "plan", "cancel_at_period_end", "livemode"),
+    *BOUGHT,
     *MOMENTS,
 )
 Shown = tuple[object, ...]
@@ -45,14 +47,20 @@ def lasts_of(lines: Mapping[str, Sequence[Shown]]) -> dict[str, Shown]:
 
 
 def shown(state: SubscriptionState) -> Shown:
-    return tuple(getattr(state, name) for name in SHOWN)
+    return shown_row(asdict(state))
 
 
 def shown_row(row: Mapping[str, Any]) -> Shown:
-    return tuple(second(row[name]) if name in MOMENTS else row[name] for name in SHOWN)
+    return tuple(_value(row, name) for name in SHOWN)
 
 
-def second(moment: datetime | str | None) -> int | None:
-    if moment is None:
-        return None
+def _value(row: Mapping[str, Any], name: str) -> object:
+    if name in BOUGHT and row["plan"] is None:
+        return None  # Of what is not for sale the oracle says nothing.
+    return second(row[name]) if name in MOMENTS else row[name]
+
+
+def second(moment: datetime | str | int | None) -> int | None:
+    if moment is None or isinstance(moment, int):
+        return moment
     return int((datetime.fromisoformat(moment) if isinstance(moment, str) else moment).timestamp())

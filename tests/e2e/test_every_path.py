@@ -1,4 +1,8 @@
-"""Death at every point on the way in, on the first and on a second copy, on every path that a decision can take."""
+"""Death at every point, on the first and on a second copy, on every path that a decision of a worker can take.
+
+What an operator decides about parked facts (redrive, discard) happens in no worker: `tests/store` lets it die at each
+of its statements.
+"""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -11,6 +15,7 @@ from tests.support_pipeline import Body, Pipeline, subscription_event
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.asyncio(loop_scope="session")]
 
 ON_THE_WAY_IN = ("after_verify", "after_produce_ack", "after_consume", "in_transaction", "after_commit")
+ON_THE_WAY_OUT = ("outbox_claimed", "outbox_sent")
 START = 1_790_000_000
 _numbers = itertools.count(1)
 
@@ -52,6 +57,7 @@ class Path:
     event: Body
     outcome: str
     reason: str | None = None
+    says: bool = True
 
 
 def began() -> Path:
@@ -80,7 +86,7 @@ def ended() -> Path:
 
 def after_the_end() -> Path:
     life = Life()
-    return Path((life.event(9, kind="deleted", status="canceled"),), life.event(12), "refused", "after_end")
+    return Path((life.event(9, kind="deleted", status="canceled"),), life.event(12), "refused", "after_end", says=False)
 
 
 def unknown_price() -> Path:
@@ -88,7 +94,7 @@ def unknown_price() -> Path:
 
 
 def ignored() -> Path:
-    return Path((), Life().event(0) | {"type": "invoice.created"}, "ignored", "not_ours")
+    return Path((), Life().event(0) | {"type": "invoice.created"}, "ignored", "not_ours", says=False)
 
 
 def customer_named_late() -> Path:
@@ -96,9 +102,21 @@ def customer_named_late() -> Path:
     return Path((life.event(0, kind="created"),), life.customer_event(3, "updated", f"plat_{life.number}"), "applied")
 
 
+def customer_named_twice() -> Path:
+    life = Life()
+    named = life.customer_event(3, "updated", f"plat_{life.number}")
+    return Path((named,), life.customer_event(5, "updated", f"other_{life.number}"), "applied")
+
+
 def customer_deleted() -> Path:
     life = Life()
-    return Path((life.event(0, kind="created"),), life.customer_event(9, "deleted"), "applied")
+    return Path((life.event(0, kind="created"),), life.customer_event(9, "deleted"), "applied", says=False)
+
+
+def conflicting_copy() -> Path:
+    life = Life()
+    first = life.event(0, kind="created")
+    return Path((first,), life.event(0, kind="created", status="past_due") | {"id": first["id"]}, "applied")
 
 
 def unreadable() -> Path:
@@ -114,7 +132,8 @@ PATHS: Mapping[str, Callable[[], Path]] = {
     path.__name__: path
     for path in (
         *(began, changed, woven_into_its_second, late, ended, after_the_end, unknown_price, ignored),
-        *(customer_named_late, customer_deleted, unreadable, behind_an_unreadable_one),
+        *(customer_named_late, customer_named_twice, customer_deleted, conflicting_copy),
+        *(unreadable, behind_an_unreadable_one),
     )
 }
 
@@ -133,6 +152,26 @@ async def test_death_on_any_path_changes_nothing_about_its_end(
 
     await pipeline.deliver(told.event)
 
+    await ended_as_told(pipeline, told, failpoint)
+
+
+@pytest.mark.parametrize("failpoint", ON_THE_WAY_OUT)
+@pytest.mark.parametrize("path", [name for name, path in PATHS.items() if path().says])
+async def test_death_of_the_relay_on_any_path_changes_nothing_about_what_is_said(
+    pipeline: Pipeline, path: str, failpoint: str
+) -> None:
+    told = PATHS[path]()
+    for event in told.before:
+        await pipeline.deliver(event)
+        await pipeline.drained()
+    pipeline.arm(failpoint)
+
+    await pipeline.deliver(told.event)
+
+    await ended_as_told(pipeline, told, failpoint)
+
+
+async def ended_as_told(pipeline: Pipeline, told: Path, failpoint: str) -> None:
     await pipeline.fired(failpoint)
     await pipeline.all_ready()
     await pipeline.drained()
