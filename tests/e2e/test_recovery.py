@@ -158,8 +158,7 @@ async def test_the_partitions_of_a_worker_that_stays_dead_are_taken_over_within_
 async def test_a_worker_that_was_frozen_in_its_transaction_is_fenced_and_its_late_batch_counts_as_copies(
     pipeline: Pipeline, figure: Figure, slack: int
 ) -> None:
-    mine = await partitions_of(pipeline, 0)
-    customer = await customer_in(pipeline, mine)
+    customer, partition = await customer_in(pipeline, await partitions_of(pipeline, 0))
     async with load(pipeline), positions_seen(pipeline) as seen:
         async with holding(pipeline, customer) as holder:
             in_hand = news_of(customer)
@@ -168,20 +167,21 @@ async def test_a_worker_that_was_frozen_in_its_transaction_is_fenced_and_its_lat
             copies = await copies_counted(pipeline)
             frozen = time.time()
             pid = pipeline.stack.supervisor.kill("books-0", signal.SIGSTOP)
-        over = await commits_again(pipeline, mine, frozen)
+        await pipeline.deliver(news_of(customer))
+        over = await commits_again(pipeline, {partition}, frozen)
         taken_by_peer = await pipeline.known([str(in_hand["id"])])
         pipeline.stack.supervisor.kill("books-0", signal.SIGCONT)
         fate = await until(partial(fate_of, pipeline, pid, copies), 30, "the late batch comes out as copies, or dies")
 
-    figure(f"worker frozen in its transaction: its partitions commit again after {over:.1f} s; when it wakes, {fate}")
+    figure(f"worker frozen in its transaction: that partition commits again after {over:.1f} s; when it wakes, {fate}")
     await settled(pipeline)
     assert taken_by_peer, "the peer went on without the fact that the frozen worker had in hand"
     assert all(earlier <= later for line in seen.values() for earlier, later in itertools.pairwise(line))
     assert over <= 10 * slack + TRANSACTION_SECONDS_MAX
 
 
-async def customer_in(pipeline: Pipeline, partitions: set[int]) -> str:
-    """A customer, known already, whose facts lie in one of these partitions."""
+async def customer_in(pipeline: Pipeline, partitions: set[int]) -> tuple[str, int]:
+    """A customer, known already, whose facts lie in one of these partitions, and in which."""
     for number in itertools.count():
         customer = f"cus_frozen_{number}"
         event = news_of(customer)
@@ -190,7 +190,7 @@ async def customer_in(pipeline: Pipeline, partitions: set[int]) -> str:
         rows = await pipeline.rows("SELECT partition FROM reports.facts WHERE fact_id = %(id)s", id=event["id"])
         if rows[0]["partition"] in partitions:
             break
-    return customer
+    return customer, rows[0]["partition"]
 
 
 def news_of(customer: str) -> Body:
