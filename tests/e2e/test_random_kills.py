@@ -14,6 +14,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,11 +52,13 @@ async def test_twenty_random_deaths_under_load(tmp_path: Path, figure: Figure) -
 @pytest.mark.long
 @pytest.mark.timeout(3_000)
 async def test_three_hundred_random_deaths_under_load(tmp_path: Path, figure: Figure) -> None:
-    kills = [kill_at_random, kill_at_work, kill_at_work, kill_at_failpoint] * 75
+    named = [(who, point) for who, points in PHASES.items() for point in points]
+    failpoints = itertools.cycle(partial(kill_at_failpoint, failpoint=point) for _, point in named)
+    kills = [kill for _ in range(75) for kill in (kill_at_random, kill_at_work, kill_at_work, next(failpoints))]
     phases = await die_at_random(tmp_path / "home", figure, kills)
 
-    named = {(who, phase): phases[who, phase] for who, points in PHASES.items() for phase in points}
-    assert min(named.values()) >= DEATHS_IN_EACH_PHASE_MIN, f"too few deaths where it matters: {named}"
+    too_few = [where for where in named if phases[where] < DEATHS_IN_EACH_PHASE_MIN]
+    assert not too_few, f"too few deaths where it matters: {too_few} in {phases}"
 
 
 async def die_at_random(home: Path, figure: Figure, kills: Sequence[Kill]) -> Counter[Phase]:
@@ -114,10 +117,9 @@ async def kill_at_work(pipeline: Pipeline, dice: random.Random) -> Phase:
     return await death_of(pipeline, name, signal.SIGKILL)
 
 
-async def kill_at_failpoint(pipeline: Pipeline, dice: random.Random) -> Phase:
+async def kill_at_failpoint(pipeline: Pipeline, _: random.Random, failpoint: str) -> Phase:
     """Let whoever comes by die at a failpoint."""
-    who = dice.choice(sorted(PHASES))
-    name, pid = await pipeline.died_at(dice.choice(PHASES[who]))
+    name, pid = await pipeline.died_at(failpoint)
     await pipeline.all_ready()
     return name.rstrip("-01"), pipeline.phase_of(pid)
 
