@@ -12,12 +12,16 @@ _LOWEST: Final = 20_000
 _HIGHEST: Final = 32_000
 _TRIES_MAX: Final = 200
 
+# Between the moment that a port is given out and the moment that a server has it, only we know that it is taken.  The
+# UDP port of the same number tells every other process on this machine, until this one ends.
+_given: Final[list[socket.socket]] = []
+
 
 def free_port() -> int:
-    """A port that nothing listens on, outside the range of outgoing connections."""
+    """A port that nothing listens on and that nobody else is given, outside the range of outgoing connections."""
     for _ in range(_TRIES_MAX):
         port = random.randint(_LOWEST, _HIGHEST)  # noqa: S311  # Spread, not secrecy.
-        if _is_free(port):
+        if _is_free(port) and _is_claimed(port):
             return port
     raise OSError(f"no free port between {_LOWEST} and {_HIGHEST}")
 
@@ -36,4 +40,15 @@ def _is_free(port: int) -> bool:
             probe.bind((HOST, port))
         except OSError:
             return False
+    return True
+
+
+def _is_claimed(port: int) -> bool:
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind((HOST, port))
+    except OSError:
+        claim.close()
+        return False
+    _given.append(claim)
     return True
