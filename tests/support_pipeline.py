@@ -201,7 +201,7 @@ class Pipeline:
     def phase_of(self, pid: int) -> str:
         """The failpoint that a process has reached and not left behind; "idle" between two, "start" before any."""
         trace = self.failpoints / f"reached.{pid}"
-        return trace.read_text().strip() if trace.exists() else START
+        return (trace.read_text().strip() if trace.exists() else "") or START
 
     async def busy(self, pid: int, seconds_max: float) -> None:
         """Back as soon as a process is between two of its failpoints, or after *seconds_max*."""
