@@ -6,6 +6,7 @@ because a server that is restarted keeps its address.
 
 import asyncio
 import signal
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,7 +21,7 @@ POSTGRES_IMAGE: Final = "postgres:18.6-trixie"
 START_SECONDS_MAX: Final = 120.0
 
 
-class _Container:
+class _Container(ABC):
     """One container with one port of the host's."""
 
     pid = None  # The engine's, not ours.
@@ -67,11 +68,13 @@ class _Container:
             container.with_env(name, value)
         return container.start()
 
+    @abstractmethod
     def _environment(self) -> dict[str, str]:
-        raise NotImplementedError
+        """What the image is told."""
 
+    @abstractmethod
     async def _is_ready(self) -> bool:
-        raise NotImplementedError
+        """Whether it may be used."""
 
     async def _until_ready(self) -> None:
         try:
