@@ -11,8 +11,12 @@ from tests.support_pipeline import Pipeline, running
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pipeline]:
-    """A whole stack; every test checks at its end that everything since the beginning is as it should be."""
-    async with running(tmp_path_factory.mktemp("pipeline") / "home") as pipeline:
+    """A whole stack; every test checks at its end that everything since the beginning is as it should be.
+
+    So many tests bring poison on purpose that a worker would be right to think that it is broken itself.
+    """
+    settings = {"PARKED_RATIO_MAX": "0.9"}
+    async with running(tmp_path_factory.mktemp("pipeline") / "home", settings=settings) as pipeline:
         yield pipeline
 
 
