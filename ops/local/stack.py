@@ -19,12 +19,13 @@ from ops import topics
 from ops.local import folders, health, programs, providers, state
 from ops.local.child import Child
 from ops.local.credentials import Credentials
+from ops.local.errors import CannotStart
 from ops.local.home import Home
 from ops.local.postgres import Role
 from ops.local.programs import WEBHOOK_PATH, Program, Servers
 from ops.local.state import Phase, Process, State
 from ops.local.supervisor import Supervisor
-from ops.local.waiting import together
+from ops.local.waiting import together, until
 from runtime import clock
 
 READY_SECONDS_MAX: Final = 60.0
@@ -129,6 +130,17 @@ class Stack:
         child, url = self.supervisor.child(name), self.url(name)
         await child.until(lambda: health.is_ready(url), READY_SECONDS_MAX, every_seconds=READY_EVERY_SECONDS)
 
+    async def all_ready(self) -> None:
+        """Every process may have work, all at the same time: a worker that joins makes its peers wait for a moment."""
+
+        async def all_of_them() -> bool:
+            return all([await health.is_ready(self.url(child.name)) for child in self.supervisor.children])
+
+        try:
+            await until(all_of_them, READY_SECONDS_MAX, every_seconds=READY_EVERY_SECONDS)
+        except TimeoutError:
+            raise CannotStart(f"The processes were not all ready at once within {READY_SECONDS_MAX:g} s.") from None
+
     def state(self) -> State:
         """What there is to say of it now."""
         supervisor = state.process("supervisor", os.getpid())
@@ -148,6 +160,7 @@ class Stack:
         await self._servers()
         await together(self._migrate(), self._provision())
         await together(*(self._told(name, self.start(name)) for name in self._names))
+        await self.all_ready()
         self._phase = Phase.READY
         self._write_state()
         self._noticing = asyncio.create_task(self._notice())
