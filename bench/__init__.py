@@ -1,0 +1,1 @@
+"""How fast: ours beside its own bare parts, in one run.  Programs, not tests; the wheel does not contain them."""
