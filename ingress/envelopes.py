@@ -5,23 +5,62 @@ too long is left off the envelope; whoever reads the body later may park it, but
 reads JSON as Python does: the last of duplicate keys counts, NaN is let through, and a number of 5,000 digits is
 nobody's business here.  Refused is only what no reader could make sense of: not UTF-8, not an object, nested beyond
 Python's stack.
+
+Nearly every event is as Stripe's documents say, and then a strict reader that skips what it is not asked for tells the
+same in a third of the time.  What it does not understand goes the long way, which alone decides.
 """
 
 import json
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from models.base import Envelope, Identifier, Source
 
 THIN_EVENT: Final = "v2.core.event"
+CUSTOMER: Final = "customer"
 INTEGER_DIGITS_MAX: Final = 20
 LAST_SECOND: Final = 253_402_300_799
 """Of the year 9999, where datetime ends."""
 
 _IDENTIFIER: Final = TypeAdapter[str](Identifier)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _Metadata(_Strict):
+    account_id: Identifier | None = None
+
+
+class _Shown(_Strict):
+    """Any object whose account is not named by a reference: that is a session's business, and the long way's."""
+
+    id: Identifier
+    object: str
+    customer: Identifier | None = None
+    metadata: _Metadata | None = None
+    client_reference_id: None = None
+
+
+class _Data(_Strict):
+    object: _Shown
+
+
+class _Usual(_Strict):
+    """An event with everything where it should be."""
+
+    id: Identifier
+    object: Literal["event"]
+    type: Identifier
+    created: Annotated[int, Field(gt=0, le=LAST_SECOND)]
+    livemode: bool
+    api_version: Identifier | None
+    account: Identifier | None = None
+    data: _Data
 
 
 class Misfit(StrEnum):
@@ -35,6 +74,28 @@ class Misfit(StrEnum):
 
 def read(body: bytes, received_at: datetime, *, livemode: bool) -> Envelope | Misfit:
     """The envelope of the event in *body*; *livemode* is ours, for an event that does not say."""
+    try:
+        usual = _Usual.model_validate_json(body)
+    except ValidationError:
+        return read_leniently(body, received_at, livemode=livemode)
+    shown = usual.data.object
+    return Envelope(
+        source=Source.STRIPE,
+        id=usual.id,
+        type=usual.type,
+        occurred_at=datetime.fromtimestamp(usual.created, UTC),
+        received_at=received_at,
+        api_version=usual.api_version,
+        livemode=usual.livemode,
+        stripe_account=usual.account,
+        subject=shown.id,
+        customer=shown.id if shown.object == CUSTOMER else shown.customer,
+        account=shown.metadata.account_id if shown.metadata else None,
+    )
+
+
+def read_leniently(body: bytes, received_at: datetime, *, livemode: bool) -> Envelope | Misfit:
+    """The same, however oddly the event is written."""
     event = _parse(body)
     if isinstance(event, Misfit):
         return event
@@ -84,7 +145,7 @@ def _about(event: dict[str, Any]) -> dict[str, str | None]:
 
 def _customer(shown: dict[str, Any]) -> str | None:
     """The customer, whether the object is one, names one, or carries one whole."""
-    customer = shown if shown.get("object") == "customer" else shown.get("customer")
+    customer = shown if shown.get("object") == CUSTOMER else shown.get("customer")
     return _identifier(customer.get("id") if isinstance(customer, dict) else customer)
 
 

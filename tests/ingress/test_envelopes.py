@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.envelopes import Misfit, read
+from ingress.envelopes import Misfit, read, read_leniently
 from ingress.signature import Claim
 from ingress.signature import read as read_signature
 from models.base import Envelope, Source
@@ -201,6 +201,59 @@ def test_whatever_else_an_event_holds_its_envelope_travels_in_headers_and_comes_
 @settings(max_examples=500)
 def test_any_bytes_at_all_are_answered_and_never_raised(body: bytes) -> None:
     assert isinstance(read(body, RECEIVED, livemode=False), Envelope | Misfit)
+
+
+shown_usually = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["sub_1", "s 1", ""]),
+        "object": st.sampled_from(["customer", "checkout.session", "invoice"]),
+    },
+    optional={
+        "customer": st.sampled_from(["cus_1", None, {"id": "cus_1"}, "cus 1", 7]),
+        "metadata": st.sampled_from(
+            [None, {}, {"account_id": "acme"}, {"account_id": "two words"}, {"account_id": None}]
+        ),
+        "client_reference_id": st.sampled_from([None, "acme", ""]),
+        "payment_link": st.sampled_from([None, "plink_1"]),
+    },
+)
+usual_events = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["evt_1", "evt 1", 7]),
+        "object": st.sampled_from(["event", "v2.core.event", None]),
+        "type": st.just("a.b"),
+        "created": st.sampled_from([CREATED, 0, -1, 1.5, 253_402_300_800, "2026-01-01T00:00:00Z"]),
+        "livemode": st.sampled_from([True, False, None, 1]),
+        "api_version": st.sampled_from(["2024-06-20", None, 7]),
+        "data": st.fixed_dictionaries({"object": shown_usually}),
+    },
+    optional={"account": st.sampled_from(["acct_1", None, ""])},
+)
+
+
+@given(usual_events, st.booleans())
+@settings(max_examples=1_000, deadline=None)
+def test_the_short_way_tells_what_the_long_way_tells(event: dict[str, Any], livemode: bool) -> None:  # Hypothesis' argument.
+    body = json.dumps(event).encode()
+
+    assert read(body, RECEIVED, livemode=livemode) == read_leniently(body, RECEIVED, livemode=livemode)
+
+
+def test_the_short_way_tells_what_the_long_way_tells_of_ten_thousand_mutated_events() -> None:
+    chance = random.Random(20261125)
+    for number in range(10_000):
+        body = mutated(event(f"evt_{number}"), chance)
+        assert read(body, RECEIVED, livemode=False) == read_leniently(body, RECEIVED, livemode=False), body
+
+
+@pytest.mark.parametrize(
+    "twice", [b'"customer": "cus_1", "customer": "cus_2"', b'"customer": "cus_2", "customer": 7', b'"id": "sub_2"']
+)
+def test_of_two_equal_keys_the_last_one_counts_whichever_way_is_taken(twice: bytes) -> None:
+    body = event("evt_1").replace(b'"object": {', b'"object": {%b, ' % twice)
+    assert twice in body
+
+    assert read(body, RECEIVED, livemode=False) == read_leniently(body, RECEIVED, livemode=False)
 
 
 def test_ten_thousand_mutated_events_are_answered_and_none_is_raised() -> None:
