@@ -1,0 +1,65 @@
+"""Which setting trades what: each moved alone, at a usual rate and in a burst.
+
+Latency is read at 500/s, where nothing waits for a full batch; throughput in a burst, where everything does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bench.experiments.experiment import Case, Experiment, burst, steady, ungated
+from bench.figures import COMMIT_P50, COMMIT_P99, COMMITTED
+
+DEFAULT: Final = "defaults"
+AT_500: Final = "at 500/s"
+IN_A_BURST: Final = "in a burst"
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One setting away from its default, or one process more."""
+
+    name: str
+    settings: dict[str, str] = field(default_factory=dict)
+    ingresses: int = 1
+    books: int = 1
+
+
+def _setting(name: str, *values: float) -> list[Knob]:
+    return [Knob(f"{name}={value}", {name: str(value)}) for value in values]
+
+
+KNOBS: Final = (
+    Knob(DEFAULT),  # BATCH_RECORDS_MAX=500, POLL_SECONDS=0.02, BATCH_MAX=500, one process each.
+    *_setting("BATCH_RECORDS_MAX", 50, 200, 2000),
+    *_setting("POLL_SECONDS", 0.005, 0.1),
+    *_setting("BATCH_MAX", 100, 2000),
+    Knob("two books workers", books=2),
+    Knob("two ingress processes", ingresses=2),
+)
+
+
+def variant(knob: Knob, load: str) -> str:
+    """What a knob under a load is called in the results."""
+    return f"{knob.name}, {load}"
+
+
+def cases(quick: bool) -> Sequence[Case]:
+    """Every knob under both loads."""
+    loads = {AT_500: steady(500, 8.0, quick=quick), IN_A_BURST: burst(10_000, quick=quick)}
+    return [
+        Case(variant(knob, name), "ours", load, settings=knob.settings, ingresses=knob.ingresses, books=knob.books)
+        for knob in KNOBS
+        for name, load in loads.items()
+    ]
+
+
+EXPERIMENT: Final = Experiment(
+    name="knobs",
+    question="Which setting trades what?",
+    rounds=3,
+    cases=cases,
+    judge=ungated,
+    minutes=18,
+    columns=(COMMITTED, COMMIT_P50, COMMIT_P99),
+)
