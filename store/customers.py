@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final, LiteralString
 
 from models.customers import Customer, account_of_customer
-from store.postgres import Connection, Cursor, bigints, column
+from store.arrays import Bigints, Booleans, Moments, Texts
+from store.postgres import Connection, Cursor
 
 MEET: Final[LiteralString] = """
     INSERT INTO customers (customer_id, account_id, livemode)
@@ -62,30 +63,34 @@ async def meet(connection: Connection, customers: Mapping[str, bool]) -> Cursor:
 
     The answer holds the customers that were new.
     """
-    ids = sorted(customers)
+    ids = Texts(sorted(customers))
     return await connection.execute(
         MEET,
         {
             "customer_ids": ids,
-            "account_ids": [account_of_customer(customer_id) for customer_id in ids],
-            "livemodes": [customers[customer_id] for customer_id in ids],
+            "account_ids": Texts(map(account_of_customer, sorted(customers))),
+            "livemodes": Booleans(customers[customer_id] for customer_id in sorted(customers)),
         },
     )
 
 
 async def lock_customers(connection: Connection, customer_ids: Collection[str]) -> Cursor:
     """Take the turn on these customers, in one order for everybody."""
-    return await connection.execute(LOCK_CUSTOMERS, {"customer_ids": sorted(customer_ids)})
+    return await connection.execute(LOCK_CUSTOMERS, {"customer_ids": Texts(sorted(customer_ids))})
 
 
 async def open_accounts(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> None:
     """Make rows for accounts that nobody had: those that these customers are linked to, and those that facts name."""
-    await connection.execute(OPEN_ACCOUNTS, {"customer_ids": sorted(customer_ids), "named": sorted(named)})
+    await connection.execute(
+        OPEN_ACCOUNTS, {"customer_ids": Texts(sorted(customer_ids)), "named": Texts(sorted(named))}
+    )
 
 
 async def lock_accounts(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:
     """Take the turn on the accounts that these customers are linked to, and on those that facts name."""
-    return await connection.execute(LOCK_ACCOUNTS, {"customer_ids": sorted(customer_ids), "named": sorted(named)})
+    return await connection.execute(
+        LOCK_ACCOUNTS, {"customer_ids": Texts(sorted(customer_ids)), "named": Texts(sorted(named))}
+    )
 
 
 async def read_customers(locked: Cursor) -> dict[str, Customer]:
@@ -104,16 +109,16 @@ async def save_customers(connection: Connection, customers: Iterable[Customer]) 
     await connection.execute(
         SAVE_CUSTOMERS,
         {
-            "customer_ids": column(after, "customer_id"),
-            "account_ids": column(after, "account_id"),
-            "platform_ids": column(after, "platform_id"),
-            "named_ats": column(after, "named_at"),
-            "named_bys": column(after, "named_by"),
-            "deleted_ats": column(after, "deleted_at"),
+            "customer_ids": Texts.of(after, "customer_id"),
+            "account_ids": Texts.of(after, "account_id"),
+            "platform_ids": Texts.of(after, "platform_id"),
+            "named_ats": Moments.of(after, "named_at"),
+            "named_bys": Texts.of(after, "named_by"),
+            "deleted_ats": Moments.of(after, "deleted_at"),
         },
     )
 
 
 async def save_accounts(connection: Connection, last_seqs: Mapping[str, int]) -> None:
     """Advance the accounts' sequences."""
-    await connection.execute(SAVE_ACCOUNTS, {"account_ids": [*last_seqs], "last_seqs": bigints(last_seqs.values())})
+    await connection.execute(SAVE_ACCOUNTS, {"account_ids": Texts(last_seqs), "last_seqs": Bigints(last_seqs.values())})

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, LiteralString
 
 from models.stripe_events import SLICE_VERSION
+from store.arrays import Byteas, Texts
 from store.postgres import Connection, Cursor
 
 Identity = tuple[str, str]
@@ -48,11 +49,11 @@ async def claim(connection: Connection, claims: Sequence[tuple[Identity, bytes |
     return await connection.execute(
         CLAIM,
         {
-            "sources": [source for (source, _), _, _ in ordered],
-            "fact_ids": [fact_id for (_, fact_id), _, _ in ordered],
-            "hashes": [digest for _, digest, _ in ordered],
+            "sources": Texts(source for (source, _), _, _ in ordered),
+            "fact_ids": Texts(fact_id for (_, fact_id), _, _ in ordered),
+            "hashes": Byteas(digest for _, digest, _ in ordered),
             "slice_version": SLICE_VERSION,
-            "api_versions": [api_version for _, _, api_version in ordered],
+            "api_versions": Texts(api_version for _, _, api_version in ordered),
         },
     )
 
@@ -65,7 +66,11 @@ async def read_claimed(claimed: Cursor) -> set[Identity]:
 async def known(connection: Connection, identities: Sequence[Identity]) -> dict[Identity, Known]:
     """What is known of copies that came before."""
     found = await connection.execute(
-        KNOWN, {"sources": [source for source, _ in identities], "fact_ids": [fact_id for _, fact_id in identities]}
+        KNOWN,
+        {
+            "sources": Texts(source for source, _ in identities),
+            "fact_ids": Texts(fact_id for _, fact_id in identities),
+        },
     )
     return {
         (row["source"], row["fact_id"]): Known(_comparable(row), row["api_version"]) for row in await found.fetchall()

@@ -10,10 +10,15 @@ from typing import Any, Final, LiteralString
 from models.base import Envelope
 from models.books import Heard
 from models.stripe_events import Fact, SubscriptionSeen
-from store.postgres import Connection, Database, bigints, column
+from store.arrays import Bigints, Booleans, Moments, Texts
+from store.postgres import Connection, Database
 from store.records import Origin, as_stored
 
 READ_AT_ONCE: Final = 1_000
+
+_TEXTS: Final = (
+    *("id", "type", "subject", "customer", "account", "api_version", "stripe_account", "causation", "correlation"),
+)
 
 WRITE: Final[LiteralString] = """
     INSERT INTO journal (
@@ -52,19 +57,22 @@ async def write(connection: Connection, heard: Sequence[Heard], origins: Mapping
     came = [origins.get(envelope.identity, Origin()) for envelope in envelopes]
     await connection.execute(
         WRITE,
-        {name: column(envelopes, name) for name in Envelope.model_fields if name not in {"schema_version", "key_id"}}
-        | {
-            "source": [envelope.source.value for envelope in envelopes],
-            "schema_version": bigints(column(envelopes, "schema_version")),
-            "account_ids": column(heard, "account_id"),
-            "account_seqs": bigints(column(heard, "account_seq")),
-            "slices": [one.fact.body.model_dump_json() if one.fact.body else None for one in heard],
-            "outcomes": [one.outcome.value for one in heard],
-            "reasons": column(heard, "reason"),
-            "caused": ["\n".join(said.event_id for said in one.said) for one in heard],
-            "topics": column(came, "topic"),
-            "partitions": bigints(column(came, "partition")),
-            "offsets": bigints(column(came, "offset")),
+        {
+            "source": Texts.of(envelopes, "source.value"),
+            **{name: Texts.of(envelopes, name) for name in _TEXTS},
+            "occurred_at": Moments.of(envelopes, "occurred_at"),
+            "received_at": Moments.of(envelopes, "received_at"),
+            "livemode": Booleans.of(envelopes, "livemode"),
+            "schema_version": Bigints.of(envelopes, "schema_version"),
+            "account_ids": Texts.of(heard, "account_id"),
+            "account_seqs": Bigints.of(heard, "account_seq"),
+            "slices": Texts(one.fact.body.model_dump_json() if one.fact.body else None for one in heard),
+            "outcomes": Texts.of(heard, "outcome.value"),
+            "reasons": Texts.of(heard, "reason"),
+            "caused": Texts("\n".join(said.event_id for said in one.said) for one in heard),
+            "topics": Texts.of(came, "topic"),
+            "partitions": Bigints.of(came, "partition"),
+            "offsets": Bigints.of(came, "offset"),
         },
     )
 

@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from models.books import Said
-from store.postgres import Connection, Cursor, Database, bigints, column, one_transaction
+from store import traces
+from store.arrays import Bigints, Moments, Texts
+from store.postgres import Connection, Cursor, Database, one_transaction
 
 TURN: Final = 0x72656C61  # "rela": the advisory lock under which one relay at a time sends.
 SPEC_VERSION: Final = "1.0"
@@ -32,19 +34,20 @@ SAVE_SEQUENCES: Final[LiteralString] = """
 
 WRITE: Final[LiteralString] = """
     INSERT INTO outbox (written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject,
-                        occurred_at, data)
-    SELECT clock_timestamp(), topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at, data
+                        occurred_at, data, traceparent)
+    SELECT clock_timestamp(), topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at, data,
+           traceparent
     FROM unnest(%(topics)b::text[], %(keys)b::text[], %(account_ids)b::text[], %(account_seqs)b::bigint[],
                 %(sequences)b::bigint[], %(event_ids)b::text[], %(types)b::text[], %(subjects)b::text[],
-                %(as_ofs)b::timestamptz[], %(datas)b::text[])
+                %(as_ofs)b::timestamptz[], %(datas)b::text[], %(traceparents)b::text[])
         WITH ORDINALITY AS said (topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at,
-                                 data, place)
+                                 data, traceparent, place)
     ORDER BY place
 """
 
 UNSENT: Final[LiteralString] = """
     SELECT outbox_id, written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at,
-           data
+           data, traceparent
     FROM outbox
     WHERE sent_at IS NULL
     ORDER BY outbox_id
@@ -75,6 +78,7 @@ class OutboxRow:
     headers: list[tuple[str, bytes]]
     value: bytes
     written_at: datetime
+    traceparent: str | None  # The trace that it goes on with, where its fact is sampled.
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,9 @@ class Claim:
 
 async def load_sequences(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:
     """Ask for the last sequence of each topic of these accounts and customers; their rows are locked already."""
-    return await connection.execute(SEQUENCES, {"customer_ids": sorted(customer_ids), "named": sorted(named)})
+    return await connection.execute(
+        SEQUENCES, {"customer_ids": Texts(sorted(customer_ids)), "named": Texts(sorted(named))}
+    )
 
 
 async def read_sequences(loaded: Cursor) -> dict[tuple[str, str], int]:
@@ -102,24 +108,25 @@ async def write(connection: Connection, said: Sequence[Said]) -> None:
     await connection.execute(
         SAVE_SEQUENCES,
         {
-            "account_ids": [account_id for account_id, _ in lasts],
-            "topics": [topic for _, topic in lasts],
-            "lasts": bigints(lasts.values()),
+            "account_ids": Texts(account_id for account_id, _ in lasts),
+            "topics": Texts(topic for _, topic in lasts),
+            "lasts": Bigints(lasts.values()),
         },
     )
     await connection.execute(
         WRITE,
         {
-            "topics": column(said, "event.topic.name"),
-            "keys": column(said, "event.key"),
-            "account_ids": column(said, "event.account_id"),
-            "account_seqs": bigints(column(said, "account_seq")),
-            "sequences": bigints(column(said, "sequence")),
-            "event_ids": column(said, "event_id"),
-            "types": column(said, "event.type"),
-            "subjects": column(said, "event.subject"),
-            "as_ofs": column(said, "event.as_of"),
-            "datas": [one.event.model_dump_json() for one in said],
+            "topics": Texts.of(said, "event.topic.name"),
+            "keys": Texts.of(said, "event.key"),
+            "account_ids": Texts.of(said, "event.account_id"),
+            "account_seqs": Bigints.of(said, "account_seq"),
+            "sequences": Bigints.of(said, "sequence"),
+            "event_ids": Texts.of(said, "event_id"),
+            "types": Texts.of(said, "event.type"),
+            "subjects": Texts.of(said, "event.subject"),
+            "as_ofs": Moments.of(said, "event.as_of"),
+            "datas": Texts(one.event.model_dump_json() for one in said),
+            "traceparents": Texts(traces.traceparents(said)),
         },
     )
 
@@ -144,7 +151,7 @@ class Outbox:
             yield Claim(rows)
             if rows:
                 await connection.execute(
-                    MARK, {"ids": bigints(row.id for row in rows), "written_ats": column(rows, "written_at")}
+                    MARK, {"ids": Bigints.of(rows, "id"), "written_ats": Moments.of(rows, "written_at")}
                 )
 
     async def oldest_unsent_age_seconds(self) -> float:
@@ -165,6 +172,7 @@ async def _unsent(connection: Connection, batch_max: int) -> tuple[OutboxRow, ..
             headers=_headers(row),
             value=row["data"].encode(),
             written_at=row["written_at"],
+            traceparent=row["traceparent"],
         )
         for row in await found.fetchall()
     )

@@ -13,7 +13,8 @@ from typing import Any, Final, LiteralString
 
 from models.base import Envelope
 from runtime.keys import Keyring
-from store.postgres import Connection, Cursor, Database, bigints, column
+from store.arrays import Bigints, Booleans, Byteas, Moments, Texts
+from store.postgres import Connection, Cursor, Database
 from store.records import Arrival, Origin, as_stored
 
 LANES: Final[LiteralString] = """
@@ -147,7 +148,7 @@ def own_lane(envelope: Envelope) -> str:
 
 async def lanes(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:
     """Ask which lanes of these accounts and customers have something parked in them."""
-    return await connection.execute(LANES, {"customer_ids": sorted(customer_ids), "named": sorted(named)})
+    return await connection.execute(LANES, {"customer_ids": Texts(sorted(customer_ids)), "named": Texts(sorted(named))})
 
 
 async def read_lanes(found: Cursor) -> dict[str, str]:
@@ -166,24 +167,24 @@ async def write(connection: Connection, group: str, parked: Sequence[Parked], st
         WRITE,
         {
             "group": group,
-            "sources": [arrival.envelope.source.value for arrival in arrivals],
-            "fact_ids": column(arrivals, "envelope.id"),
-            "lanes": column(parked, "lane"),
-            "roots": column(parked, "root"),
-            "account_ids": column(parked, "account_id"),
-            "customer_ids": column(arrivals, "envelope.customer"),
-            "envelopes": [arrival.envelope.model_dump_json() for arrival in arrivals],
-            "types": column(arrivals, "envelope.type"),
-            "api_versions": column(arrivals, "envelope.api_version"),
-            "occurred_ats": column(arrivals, "envelope.occurred_at"),
-            "received_ats": column(arrivals, "envelope.received_at"),
-            "sealed": [body for _, body in sealed],
-            "key_ids": [key_id for key_id, _ in sealed],
-            "opened": column(arrivals, "opened"),
-            "reasons": column(parked, "reason"),
-            "topics": column(arrivals, "origin.topic"),
-            "partitions": bigints(column(arrivals, "origin.partition")),
-            "offsets": bigints(column(arrivals, "origin.offset")),
+            "sources": Texts.of(arrivals, "envelope.source.value"),
+            "fact_ids": Texts.of(arrivals, "envelope.id"),
+            "lanes": Texts.of(parked, "lane"),
+            "roots": Booleans.of(parked, "root"),
+            "account_ids": Texts.of(parked, "account_id"),
+            "customer_ids": Texts.of(arrivals, "envelope.customer"),
+            "envelopes": Texts(arrival.envelope.model_dump_json() for arrival in arrivals),
+            "types": Texts.of(arrivals, "envelope.type"),
+            "api_versions": Texts.of(arrivals, "envelope.api_version"),
+            "occurred_ats": Moments.of(arrivals, "envelope.occurred_at"),
+            "received_ats": Moments.of(arrivals, "envelope.received_at"),
+            "sealed": Byteas(body for _, body in sealed),
+            "key_ids": Texts(key_id for key_id, _ in sealed),
+            "opened": Booleans.of(arrivals, "opened"),
+            "reasons": Texts.of(parked, "reason"),
+            "topics": Texts.of(arrivals, "origin.topic"),
+            "partitions": Bigints.of(arrivals, "origin.partition"),
+            "offsets": Bigints.of(arrivals, "origin.offset"),
         },
     )
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from runtime.failures import Stop
-from store.postgres import Connection, Cursor, Database, bigints
+from store.arrays import Bigints, Texts
+from store.postgres import Connection, Cursor, Database
 
 TopicPartition = tuple[str, int]
 
@@ -142,7 +143,7 @@ async def _by_partition(cursor: Cursor) -> dict[TopicPartition, int]:
 def _arrays(group: str, offsets: Mapping[TopicPartition, int]) -> dict[str, object]:
     return {
         "group": group,
-        "topics": [topic for topic, _ in offsets],
-        "partitions": bigints(partition for _, partition in offsets),
-        "offsets": bigints(offsets.values()),
+        "topics": Texts(topic for topic, _ in offsets),
+        "partitions": Bigints(partition for _, partition in offsets),
+        "offsets": Bigints(offsets.values()),
     }

@@ -5,17 +5,16 @@ two waits on the server (docs/decisions).  A broken connection is thrown away an
 a pool that backs off would sleep through the return of the database.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from operator import attrgetter
-from typing import Any, Final, Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
-from psycopg.types.numeric import Int8
 
 from runtime.failures import Transient
+from store import arrays
 
 Connection: TypeAlias = AsyncConnection[DictRow]
 Cursor: TypeAlias = AsyncCursor[DictRow]
@@ -115,6 +114,7 @@ class Database:
             keepalives_count=3,
             tcp_user_timeout=10_000,
         )
+        arrays.register(connection)
         if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
             limit = f"{self._seconds_max * 1_600}ms"
             await connection.execute("SELECT set_config('transaction_timeout', %(limit)s, false)", {"limit": limit})
@@ -151,14 +151,3 @@ async def one_transaction(database: Database) -> AsyncIterator[Connection]:
             ended = await connection.execute("COMMIT")
         if ended.statusmessage != "COMMIT":
             raise CommitRefused(f"COMMIT was answered with {ended.statusmessage}")
-
-
-def column(rows: Iterable[object], name: str) -> list[Any]:
-    """One attribute of every row, as PostgreSQL takes it in an array; dots reach into the row."""
-    get = attrgetter(name)
-    return [get(row) for row in rows]
-
-
-def bigints(values: Iterable[int | None]) -> list[Int8 | None]:
-    """Integers as bigint[] whatever their values: else psycopg picks, and prepares, a type by their size."""
-    return [None if value is None else Int8(value) for value in values]

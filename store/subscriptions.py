@@ -5,10 +5,19 @@ from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
 from models.subscriptions import Line, State, Version
-from store.postgres import Connection, Cursor, bigints, column
+from store.arrays import Bigints, Booleans, Column, Moments, Texts
+from store.postgres import Connection, Cursor
 from store.records import as_stored
 
 Floor = tuple[bool, datetime]
+
+_STATE: Final[Mapping[str, type[Column]]] = {
+    **dict.fromkeys(("customer_id", "status", "plan", "price_lookup_key", "billing_interval"), Texts),
+    "quantity": Bigints,
+    **dict.fromkeys(("current_period_start", "current_period_end", "trial_end", "cancel_at", "canceled_at"), Moments),
+    **dict.fromkeys(("cancel_at_period_end", "collection_paused", "livemode"), Booleans),
+}
+assert set(_STATE) == set(State.model_fields), "every field of a state has its column"
 
 THE_LAST_ONE_ONLY: Final[Floor] = (True, datetime(9999, 12, 31, tzinfo=UTC))
 """A floor above every version: the line is then loaded as its present alone."""
@@ -81,9 +90,9 @@ async def load(connection: Connection, floors: Mapping[str, Floor]) -> Cursor:
     return await connection.execute(
         LOAD,
         {
-            "subscription_ids": [*floors],
-            "ended": [ended for ended, _ in floors.values()],
-            "occurred_ats": [occurred_at for _, occurred_at in floors.values()],
+            "subscription_ids": Texts(floors),
+            "ended": Booleans(ended for ended, _ in floors.values()),
+            "occurred_ats": Moments(occurred_at for _, occurred_at in floors.values()),
         },
     )
 
@@ -98,7 +107,7 @@ async def read(loaded: Cursor) -> dict[str, Line]:
 
 async def of_customers(connection: Connection, customer_ids: Sequence[str]) -> list[str]:
     """The subscriptions of these customers."""
-    found = await connection.execute(OF_CUSTOMERS, {"customer_ids": list(customer_ids)})
+    found = await connection.execute(OF_CUSTOMERS, {"customer_ids": Texts(customer_ids)})
     return [row["subscription_id"] for row in await found.fetchall()]
 
 
@@ -135,23 +144,22 @@ def _version(row: Mapping[str, Any]) -> Version:
 
 def _present_columns(rows: Sequence[tuple[str, Version]]) -> dict[str, Any]:
     versions = [version for _, version in rows]
-    states = {name: column(versions, f"state.{name}") for name in State.model_fields}
-    return states | {
-        "quantity": bigints(states["quantity"]),
-        "status": [status.value for status in states["status"]],
-        "subscription_ids": [subscription_id for subscription_id, _ in rows],
-        "fact_ids": column(versions, "fact_id"),
-        "occurred_ats": column(versions, "occurred_at"),
+    return {
+        **{name: kind.of(versions, f"state.{name}") for name, kind in _STATE.items()},
+        "status": Texts.of(versions, "state.status.value"),
+        "subscription_ids": Texts(subscription_id for subscription_id, _ in rows),
+        "fact_ids": Texts.of(versions, "fact_id"),
+        "occurred_ats": Moments.of(versions, "occurred_at"),
     }
 
 
 def _version_columns(rows: Sequence[tuple[str, Version]]) -> dict[str, Any]:
     versions = [version for _, version in rows]
     return _present_columns(rows) | {
-        "ended": column(versions, "ended"),
-        "ordinals": bigints(column(versions, "ordinal")),
-        "ranks": bigints(column(versions, "rank")),
-        "befores": _befores(versions),
+        "ended": Booleans.of(versions, "ended"),
+        "ordinals": Bigints.of(versions, "ordinal"),
+        "ranks": Bigints.of(versions, "rank"),
+        "befores": Texts(_befores(versions)),
     }
 
 
