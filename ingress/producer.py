@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 from prometheus_client import Counter, Histogram
 
 from models.base import Envelope
@@ -73,18 +74,23 @@ class Producer:
         if self._closing:
             await asyncio.wait(self._closing, timeout=seconds_max)
 
-    async def publish(self, envelope: Envelope, sealed: bytes) -> None:
-        """Return when all replicas in sync have the fact.  Raises Unacknowledged when they do not say so in time."""
+    async def publish(self, envelope: Envelope, sealed: bytes, *others: tuple[str, bytes]) -> RecordMetadata:
+        """Return where the fact is when all replicas in sync have it, beside its envelope with *others* as headers.
+
+        Raises Unacknowledged when they do not say so in time.
+        """
         key, headers = envelope.partition_key.encode(), envelope.to_headers()
+        headers.extend(others)
         try:
             with PRODUCED.time():
                 async with asyncio.timeout(self._seconds_max):
                     delivery = await self._connected().send(STRIPE_EVENTS.name, sealed, key=key, headers=headers)
-                    await delivery
+                    landed = await delivery
         except (KafkaError, TimeoutError) as error:
             self._doubt(error)
             raise Unacknowledged from None
         self._silent_since = None
+        return landed
 
     async def ready(self) -> None:
         """Return when Kafka answers and has our topic; raises when not."""

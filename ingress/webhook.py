@@ -9,7 +9,9 @@ import asyncio
 import signal
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import datetime
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
 
@@ -23,11 +25,13 @@ from ingress.bodies import Bodies
 from ingress.connections import Server, connection_of
 from ingress.producer import Producer, Unacknowledged
 from models.base import Envelope
-from runtime import clock, health, kafka, logs
+from models.topics import STRIPE_EVENTS
+from runtime import clock, health, kafka, logs, tracing
 from runtime.failpoints import Failpoints
 from runtime.keys import Keyring
 from runtime.metrics import LATENCY_SECONDS_BUCKETS
 from runtime.settings import IngressSettings, load
+from runtime.tracing import Span, SpanKind, Tracer
 
 WEBHOOK_PATH: Final = "/webhooks/stripe"
 BACKLOG: Final = 1_024
@@ -117,6 +121,17 @@ class Door:
             return await self._judge(claim, bytes(body.content), received_at)
 
     async def _judge(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Answer:
+        envelope = self._verified(claim, body, received_at)
+        if isinstance(envelope, Answer):
+            return envelope
+        self._failpoints.reach("after_verify", (envelope.id,))
+        try:
+            return await self._pass_on(envelope, body)
+        except Exception as error:  # noqa: BLE001  # As in `_count`, but here we know whose trouble it is.
+            _tell_of(error, fact_id=envelope.id, topic=STRIPE_EVENTS.name)
+            return Answer.OUR_BUG
+
+    def _verified(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Envelope | Answer:
         if not claim.holds(body, self._secrets):
             return _doubt(signature.Doubt.FORGED)
         envelope = envelopes.read(body, received_at, livemode=self._settings.stripe_livemode)
@@ -125,17 +140,85 @@ class Door:
             return Answer.UNREADABLE
         if envelope.livemode is not self._settings.stripe_livemode:
             return Answer.OTHER_MODE
-        self._failpoints.reach("after_verify", (envelope.id,))
-        return await self._pass_on(envelope, body)
+        return envelope
 
     async def _pass_on(self, envelope: Envelope, body: bytes) -> Answer:
-        key_id, sealed = self._keyring.encrypt(body, envelope.seal_context)
+        key_id, sealed = self._sealed(envelope, body)
         try:
-            await self._producer.publish(envelope.model_copy(update={"key_id": key_id}), sealed)
+            await self._publish(envelope.model_copy(update={"key_id": key_id}), sealed)
         except Unacknowledged:
             return Answer.UNACKNOWLEDGED
         self._failpoints.reach("after_produce_ack", (envelope.id,))
         return Answer.ACCEPTED
+
+    def _sealed(self, envelope: Envelope, body: bytes) -> tuple[str, bytes]:
+        return self._keyring.encrypt(body, envelope.seal_context)
+
+    async def _publish(self, envelope: Envelope, sealed: bytes) -> None:
+        await self._producer.publish(envelope, sealed)
+
+
+class TracedDoor(Door):
+    """A door that of a sample of the requests also tells where their time went.
+
+    What a request says of a trace of its own is not heard: Stripe says nothing, and the sampling is not for strangers.
+    """
+
+    def __init__(  # noqa: PLR0917  # A door's, and its tracer.
+        self,
+        settings: IngressSettings,
+        keyring: Keyring,
+        producer: Producer,
+        failpoints: Failpoints,
+        now: Callable[[], datetime],
+        tracer: Tracer,
+    ) -> None:
+        super().__init__(settings, keyring, producer, failpoints, now)
+        self._tracer = tracer
+        self._request: ContextVar[Span | None] = ContextVar("request", default=None)
+
+    async def _count(self, request: web.BaseRequest) -> web.Response:
+        if not self._tracer.samples():
+            return await super()._count(request)
+        about: tracing.Attributes = {
+            "http.request.method": request.method if request.method == "POST" else "_OTHER",
+            "http.route": WEBHOOK_PATH,
+            "url.path": WEBHOOK_PATH,
+            "url.scheme": "http",
+        }
+        span = self._tracer.begin(f"POST {WEBHOOK_PATH}", SpanKind.SERVER, attributes=about)
+        here = self._request.set(span)
+        try:
+            with tracing.lasting(span), tracing.named(span):
+                answer = await super()._count(request)
+                _tell_status(span, answer.status)
+        finally:
+            self._request.reset(here)
+        return answer
+
+    def _verified(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Envelope | Answer:
+        span = self._request.get()
+        if span is None:
+            return super()._verified(claim, body, received_at)
+        with tracing.lasting(span.child("verify")):
+            return super()._verified(claim, body, received_at)
+
+    def _sealed(self, envelope: Envelope, body: bytes) -> tuple[str, bytes]:
+        span = self._request.get()
+        if span is None:
+            return super()._sealed(envelope, body)
+        with tracing.lasting(span.child("seal")):
+            return super()._sealed(envelope, body)
+
+    async def _publish(self, envelope: Envelope, sealed: bytes) -> None:
+        request = self._request.get()
+        if request is None:
+            await super()._publish(envelope, sealed)
+            return
+        topic = STRIPE_EVENTS.name
+        about = tracing.sending(topic) | {"messaging.message.id": envelope.id}
+        with tracing.lasting(request.child(f"send {topic}", SpanKind.PRODUCER, about)) as span:
+            span.tell(tracing.place(await self._producer.publish(envelope, sealed, span.header)))
 
 
 def shows_metrics(settings: IngressSettings) -> bool:
@@ -148,16 +231,14 @@ def shows_metrics(settings: IngressSettings) -> bool:
         return settings.ingress_host == "localhost"
 
 
-async def serve(settings: IngressSettings, stop: asyncio.Event) -> None:
+async def serve(settings: IngressSettings, stop: asyncio.Event, tracer: Tracer | None = None) -> None:
     """Keep Stripe's door open until *stop*, then finish what is in hand."""
     producer = Producer(kafka.client_options(settings), settings.produce_seconds_max, clock.monotonic)
-    door = Door(
-        settings,
-        Keyring.from_file(settings.edge_keys_file),
-        producer,
-        Failpoints(settings.failpoints_dir),
-        clock.now,
-    )
+    keyring, failpoints = Keyring.from_file(settings.edge_keys_file), Failpoints(settings.failpoints_dir)
+    if tracer is None:
+        door = Door(settings, keyring, producer, failpoints, clock.now)
+    else:
+        door = TracedDoor(settings, keyring, producer, failpoints, clock.now, tracer)
     server = Server(door.handle, settings)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=CLEANUP_SECONDS_MAX)
     await runner.setup()
@@ -187,24 +268,32 @@ def _doubt(doubt: signature.Doubt) -> Answer:
     return Answer.UNSIGNED
 
 
-def _tell_of(error: Exception) -> None:
-    """Log what broke and where; never its words, which may quote the body."""
+def _tell_of(error: Exception, **fact: str) -> None:
+    """Log what broke and where, and with which fact; never its words, which may quote the body."""
     where = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("bug", error=type(error).__name__, file=where.filename, line=where.lineno)
+    log.error("bug", error=type(error).__name__, file=where.filename, line=where.lineno, **fact)
 
 
-async def _run(settings: IngressSettings) -> None:
+def _tell_status(span: Span, status: int) -> None:
+    span.tell({"http.response.status_code": status})
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        span.fail(str(status))
+
+
+async def _run(settings: IngressSettings, tracer: Tracer | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, stop)
+    await serve(settings, stop, tracer)
 
 
 def main() -> None:
     """Run Stripe's door as settings say, until SIGTERM."""
     settings = load(IngressSettings)
     logs.configure("ingress")
-    uvloop.run(_run(settings))
+    tracer = tracing.configure("ingress", settings)
+    with tracing.closing(tracer):
+        uvloop.run(_run(settings, tracer))
 
 
 if __name__ == "__main__":

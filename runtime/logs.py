@@ -15,7 +15,7 @@ import structlog
 
 from runtime import clock, tracebacks
 
-NOISY: Final = ("aiokafka", "faust", "mode")
+NOISY: Final = ("aiokafka", "faust", "mode", "opentelemetry")
 NOISY_LINES_MAX: Final = 5
 NOISY_WINDOW_SECONDS: Final = 60.0
 NOISY_TEMPLATES_MAX: Final = 1_000

@@ -202,6 +202,19 @@ class MetricsSettings(ProcessSettings):
     """One a process: two processes on one machine need two."""
 
 
+class TraceSettings(ProcessSettings):
+    """Where traces go.  OpenTelemetry's other variables, such as OTEL_EXPORTER_OTLP_HEADERS, are its own to read."""
+
+    otel_exporter_otlp_endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+\S*$")] | None = None
+    """A collector that takes OTLP over HTTP, such as http://127.0.0.1:4318.  Without it there is no trace at all."""
+
+    trace_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """The share of requests that have a trace: more shows rarer things, and each costs every process some spans.
+
+    The door draws, and the others go on with what it drew: a trace is whole, or is not.
+    """
+
+
 def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
@@ -215,7 +228,7 @@ def _webhook_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class IngressSettings(KafkaSettings, EdgeKeysSettings):
+class IngressSettings(KafkaSettings, EdgeKeysSettings, TraceSettings):
     """What Stripe's door may know.  Not the database: it has none."""
 
     stripe_webhook_secrets: Annotated[
@@ -269,7 +282,9 @@ class IngressSettings(KafkaSettings, EdgeKeysSettings):
         return tuple(_webhook_secret(secret) for secret in given)
 
 
-class BooksSettings(KafkaSettings, DatabaseSettings, EdgeKeysSettings, StoreKeysSettings, MetricsSettings):
+class BooksSettings(
+    KafkaSettings, DatabaseSettings, EdgeKeysSettings, StoreKeysSettings, MetricsSettings, TraceSettings
+):
     """What a worker of the books may know."""
 
     catalog_file: Path = Path("deploy/catalog.yaml")
@@ -329,7 +344,7 @@ class BooksSettings(KafkaSettings, DatabaseSettings, EdgeKeysSettings, StoreKeys
         return self
 
 
-class RelaySettings(KafkaSettings, DatabaseSettings, MetricsSettings):
+class RelaySettings(KafkaSettings, DatabaseSettings, MetricsSettings, TraceSettings):
     """What the relay may know: no keys, because what it sends is in the clear already."""
 
     poll_seconds: Annotated[float, Field(gt=0, le=5)] = 0.02

@@ -22,13 +22,14 @@ from models.stripe_events import Fact
 from runtime.failpoints import Failpoints
 from runtime.failures import Poison, Stop
 from runtime.keys import Keyring
-from store import customers, inbox, journal, outbox, parked, positions, stops
+from store import customers, inbox, journal, outbox, parked, positions, stops, traces
 from store import subscriptions as subscription_rows
 from store.inbox import Identity
 from store.parked import Parked, ParkedFact
 from store.positions import Span, TopicPartition
 from store.postgres import Connection, Cursor, Database, one_transaction
 from store.records import Arrival, Reader
+from store.traces import Step
 
 FOLLOWS: Final = "follows"
 """The reason of a fact that is parked only because one before it is."""
@@ -75,6 +76,7 @@ async def apply(tools: Tools, batch: Batch) -> Applied:
     Raises GapFound when it starts beyond the position, Stop when the topic is not the one we knew, and whatever
     PostgreSQL raises; nothing is in then.
     """
+    traces.begin(Step.ASK)
     async with one_transaction(tools.database) as connection:
         locked = await positions.lock(connection, batch.group, batch.spans)
         stopped = await stops.ask(connection, batch.group)
@@ -86,8 +88,10 @@ async def apply(tools: Tools, batch: Batch) -> Applied:
         fresh, copies = _sorted_out(batch.arrivals, await inbox.read_claimed(claimed), at)
         before = await _answered(connection, questions, lines, [arrival.envelope for arrival in fresh])
         turn = _Turn(tools, before, await parked.read_lanes(questions.lanes))
+        traces.begin(Step.DECIDE)
         turn.take(fresh)
         await _take_copies(connection, turn, copies)
+        traces.begin(Step.SAVE)
         await _save(connection, before, turn, batch)
         await _reach(connection, tools.failpoints, "in_transaction", batch.arrivals)
     tools.failpoints.reach("after_commit", _ids(batch.arrivals))

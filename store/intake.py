@@ -20,7 +20,7 @@ from models.books import Outcome
 from runtime import clock
 from runtime.failures import Stop, Transient
 from runtime.logs import get_logger
-from store import positions, stops
+from store import positions, stops, traces
 from store.apply import Applied, Batch, Tools, apply
 from store.months import Months
 from store.positions import Bounds, GapFound, Span, TopicPartition
@@ -113,13 +113,13 @@ class Intake:
 
     async def _take(self, records: Sequence[Record]) -> None:
         for gap in _gaps_within(records):
-            await self._hole(gap)
+            await self._hole(gap, records)
         holes: frozenset[TopicPartition] = frozenset()
         while True:
             try:
                 await self._take_halving(records, holes)
             except GapFound as gap:
-                holes |= await self._hole(gap)
+                holes |= await self._hole(gap, records)
             else:
                 return
 
@@ -142,7 +142,7 @@ class Intake:
             await self._take_halving(records[middle:], holes)
 
     async def _park(self, record: Record, holes: frozenset[TopicPartition], error: Exception) -> None:
-        log.error("fact parked", topic=record.topic, partition=record.partition, offset=record.offset, exc_info=error)
+        log.error("fact cannot be applied", **traces.told_of_record(record), exc_info=error)
         await self._with_retries([record], holes, trouble=f"{type(error).__name__} while applying")
 
     async def _with_retries(
@@ -171,7 +171,7 @@ class Intake:
     async def _apply(self, records: Sequence[Record], holes: frozenset[TopicPartition], trouble: str | None) -> Applied:
         await self._months.keep_ahead(clock.now())
         arrivals = [self._arrival(record, trouble) for record in records]
-        with APPLY_SECONDS.time():
+        with APPLY_SECONDS.time(), traces.of_transaction():
             return await apply(self._tools, Batch(self._group, arrivals, _spans(records), holes))
 
     def _arrival(self, record: Record, trouble: str | None) -> Arrival:
@@ -188,10 +188,13 @@ class Intake:
     def _pause(self, tries: int) -> float:
         return min(RETRY_PAUSE_SECONDS_MIN * 2.0 ** min(tries, 16), self._limits.retry_pause_seconds_max)
 
-    async def _hole(self, gap: GapFound) -> frozenset[TopicPartition]:
+    async def _hole(self, gap: GapFound, records: Sequence[Record]) -> frozenset[TopicPartition]:
         """The partition of a gap that is nothing; Stop for any other gap."""
         topic, partition = gap.where
         found = await self._judge.judge(topic, partition, gap.expected, gap.first)
+        for record in records:
+            if (record.topic, record.partition, record.offset) == (topic, partition, gap.first):
+                log.warning("gap", found=found.value, expected_offset=gap.expected, **traces.told_of_record(record))
         if found is not Gap.HOLE:
             raise Stop(f"gap in {topic}/{partition}, {found.value}: expected offset {gap.expected}, got {gap.first}")
         HOLES.inc(gap.first - gap.expected)
@@ -205,6 +208,8 @@ class Intake:
                 UNKNOWN_VERSIONS.labels(api_version).inc()
             if heard.reason:
                 NOTES.labels(heard.reason).inc()
+        for parked in applied.parked:
+            log.warning("fact parked", reason=parked.reason, lane=parked.lane, **_told_of(parked.arrival))
         FACTS.labels(Outcome.PARKED.value).inc(len(applied.parked))
         FACTS.labels("duplicate").inc(applied.duplicates)
         FACTS.labels("conflict").inc(applied.conflicts)
@@ -220,6 +225,11 @@ class Intake:
         reason = f"{roots} of the last {len(self._roots)} facts were parked for trouble of their own"
         await stops.stop(self._tools.database, self._group, reason)
         raise Stop(f"{self._group} stops: {reason}")
+
+
+def _told_of(arrival: Arrival) -> dict[str, object]:
+    origin = arrival.origin
+    return traces.told_of(arrival.envelope.id, origin.topic, origin.partition, origin.offset)
 
 
 def _gaps_within(records: Sequence[Record]) -> list[GapFound]:

@@ -10,6 +10,7 @@ An exception that leaves a Faust agent acknowledges what it was working on.  So 
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Protocol, cast
 
 from faust import EventT, Stream, StreamT
@@ -20,6 +21,7 @@ from runtime.failures import Stop
 from runtime.logs import get_logger
 from runtime.metrics import LATENCY_SECONDS_BUCKETS
 from store.records import Record
+from store.traces import Batches
 from streams.ending import End
 from streams.progress import Progress
 
@@ -46,25 +48,40 @@ class Takes(Protocol):
 class BooksAgent:
     """The one agent of the books.  `concurrency` stays 1: more would commit offsets past events in flight."""
 
-    def __init__(self, intake: Takes, progress: Progress, failpoints: Failpoints, records_max: int, end: End) -> None:
+    def __init__(  # noqa: PLR0917  # Its parts.
+        self,
+        intake: Takes,
+        progress: Progress,
+        failpoints: Failpoints,
+        records_max: int,
+        end: End,
+        traced: Batches | None = None,
+    ) -> None:
         self._intake = intake
         self._progress = progress
         self._failpoints = failpoints
         self._records_max = records_max
         self._end = end
+        self._traced = traced
         self._gathered: asyncio.Queue[EventT[Any]] = asyncio.Queue(maxsize=records_max)
 
     async def run(self, stream: StreamT[bytes]) -> None:
         """Bring the stream's events into the books for ever; ends with the process, or when it is cancelled."""
         unacknowledged = cast("Stream[bytes]", stream).noack()
         committing = asyncio.create_task(self._commit(unacknowledged), name="books-commit")
+        gather = self._gathered.put if self._traced is None else self._note_and_gather
         try:
             async for event in unacknowledged.events():
-                await self._gathered.put(event)
+                await gather(event)
         except Exception as failure:  # noqa: BLE001  # Whatever it is, it must not reach Faust.
             self._end(f"the stream failed: {type(failure).__name__}: {failure}")
         finally:
             committing.cancel()
+
+    async def _note_and_gather(self, event: EventT[Any]) -> None:
+        assert self._traced is not None, "nobody else notes when a record was read"
+        self._traced.note(event.message)
+        await self._gathered.put(event)
 
     async def _commit(self, stream: StreamT[bytes]) -> None:
         try:
@@ -79,7 +96,7 @@ class BooksAgent:
     async def _commit_one(self, stream: StreamT[bytes], batch: Sequence[EventT[Any]]) -> None:
         records = [as_record(event.message) for event in batch]
         self._failpoints.reach("after_consume", _fact_ids(records))
-        with COMMIT_SECONDS.time():
+        with COMMIT_SECONDS.time(), self._tracing(records):
             await self._intake.take(records)
         self._progress.committed(records)
         for event in batch:
@@ -87,6 +104,9 @@ class BooksAgent:
         self._failpoints.rest()
         RECORDS.inc(len(batch))
         BATCH_RECORDS.observe(len(batch))
+
+    def _tracing(self, records: Sequence[Record]) -> AbstractContextManager[None]:
+        return nullcontext() if self._traced is None else self._traced.batch(records)
 
 
 async def gathered(queue: asyncio.Queue[EventT[Any]], records_max: int) -> list[EventT[Any]]:

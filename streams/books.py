@@ -12,15 +12,17 @@ from faust import StreamT
 from mode import Service
 
 from models.topics import STRIPE_EVENTS
-from runtime import failures, health, kafka, logs, settings
+from runtime import failures, health, kafka, logs, settings, tracing
 from runtime.failpoints import Failpoints
 from runtime.keys import Keyring
 from runtime.settings import BooksSettings
+from runtime.tracing import Tracer
 from store import catalog
 from store.apply import Tools
 from store.intake import Intake, Limits
 from store.postgres import Database
 from store.records import Reader
+from store.traces import Batches
 from streams.agents import BooksAgent
 from streams.app import make_app, raw_topic
 from streams.broker import wait_for_broker
@@ -46,7 +48,7 @@ class NotReady(Exception):
 class Books(Service):
     """Everything that the books need beside Faust; starts before the app, ends after it."""
 
-    def __init__(self, config: BooksSettings, app: PositionedApp, progress: Progress) -> None:
+    def __init__(self, config: BooksSettings, app: PositionedApp, progress: Progress, tracer: Tracer | None) -> None:
         super().__init__()
         self._config = config
         self._app = app
@@ -55,7 +57,14 @@ class Books(Service):
         self._failpoints = Failpoints(config.failpoints_dir)
         self._database = Database(config.database_url.get_secret_value(), application_name=PROCESS)
         self._intake = Intake(config.kafka_group, self._tools(), _limits(config), self._judge)
-        self._agent = BooksAgent(self._intake, progress, self._failpoints, config.batch_records_max, end_process)
+        self._agent = BooksAgent(
+            self._intake,
+            progress,
+            self._failpoints,
+            config.batch_records_max,
+            end_process,
+            Batches(tracer, config.kafka_group) if tracer else None,
+        )
 
     async def run_agent(self, stream: StreamT[bytes]) -> None:
         """What Faust runs."""
@@ -120,6 +129,7 @@ def main() -> None:
     """Run until SIGTERM, or until going on would be wrong."""
     config = settings.load(BooksSettings)
     logs.configure(PROCESS)
+    tracer = tracing.configure(PROCESS, config)
     # Faust's consumer thread makes a loop of its own, so the policy it is, and before anything makes a loop.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
@@ -127,7 +137,7 @@ def main() -> None:
     loop.run_until_complete(wait_for_broker(config.kafka_bootstrap_servers))
     progress = Progress()
     app = make_app(config, progress, end_process)
-    books = Books(config, app, progress)
+    books = Books(config, app, progress, tracer)
     app.agent(raw_topic(app, STRIPE_EVENTS.name), name=PROCESS, concurrency=1)(books.run_agent)
     worker = TimelyWorker(
         app,
@@ -139,7 +149,8 @@ def main() -> None:
         override_logging=False,  # runtime.logs has configured it.
         quiet=True,
     )
-    worker.execute_from_commandline()
+    with tracing.closing(tracer):
+        worker.execute_from_commandline()
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ import uvloop
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge, Histogram
 
-from runtime import health, kafka, logs, settings
+from runtime import health, kafka, logs, settings, tracing
 from runtime.failpoints import Failpoints
 from runtime.metrics import LATENCY_SECONDS_BUCKETS
 from runtime.settings import RelaySettings
+from runtime.tracing import Tracer
 from store.outbox import Outbox, OutboxRow
 from store.postgres import Database, is_transient
 from streams.ending import end_process
@@ -123,13 +124,13 @@ def _stop_in_time(stopping: asyncio.Event) -> None:
     timer.start()
 
 
-async def relay(config: RelaySettings) -> None:
+async def relay(config: RelaySettings, tracer: Tracer | None) -> None:
     """Run one relay until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
     for signalled in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signalled, _stop_in_time, stopping)
     database = Database(config.database_url.get_secret_value(), application_name=PROCESS)
-    async with database, Publisher(kafka.client_options(config)) as publisher:
+    async with database, Publisher(kafka.client_options(config), tracer) as publisher:
         one = Relay(Outbox(database), publisher, Failpoints(config.failpoints_dir), config.batch_max)
         answers = await health.serve(config.metrics_host, config.metrics_port, database.ping)
         try:
@@ -144,8 +145,9 @@ def main() -> None:
     """Run until SIGTERM."""
     config = settings.load(RelaySettings)
     logs.configure(PROCESS)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(relay(config))
+    tracer = tracing.configure(PROCESS, config)
+    with tracing.closing(tracer), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(relay(config, tracer))
 
 
 if __name__ == "__main__":
