@@ -34,6 +34,8 @@ class Model(BaseModel):
 
 
 def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is UTC:  # As we make them ourselves, and we make many.
+        return moment
     if moment.tzinfo is None:
         raise ValueError("a moment needs its UTC offset")
     try:

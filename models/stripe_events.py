@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -167,11 +168,15 @@ class Fact(Model):
             raise ValueError("the envelope and the body name different customers")
         return self
 
+    @cached_property
+    def slice(self) -> str | None:
+        """What we read of the body, as JSON."""
+        return self.body.model_dump_json() if self.body else None
+
     def digest(self) -> bytes:
         """SHA-256 of what we read of it: two copies of one event are the same when these are."""
         read = self.envelope.model_dump_json(include=_READ_FROM_EVENTS)
-        body = self.body.model_dump_json() if self.body else ""
-        return hashlib.sha256(f"{read}\n{body}".encode()).digest()
+        return hashlib.sha256(f"{read}\n{self.slice or ''}".encode()).digest()
 
 
 def read(envelope: Envelope, raw: bytes) -> Fact:

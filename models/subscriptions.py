@@ -19,10 +19,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from itertools import groupby
 from operator import ne
-from typing import Final
+from typing import Final, NamedTuple
 
 from models.base import Decision, Envelope, Model, Moment, Note, Refusal
 from models.catalog import Catalog, Offer
@@ -269,8 +268,7 @@ def _numbered(version: Version, ordinal: int) -> Version:
     return version if version.ordinal == ordinal else replace(version, ordinal=ordinal)
 
 
-@dataclass(frozen=True, slots=True)
-class _Chain:
+class _Chain(NamedTuple):
     """A way through some of a second's versions: what does not fit on it, and whether another way fits as well."""
 
     misfits: int
@@ -281,37 +279,41 @@ class _Chain:
 def _best_chain(crowd: Line, start: Version | None) -> tuple[Line, bool]:
     """The order in which each version fits the one before it best; ties go to the smaller ids.
 
-    Held and Karp's way through all subsets: the best chain that ends in a version, by the set of versions it holds.
-    *crowd* comes sorted by id, so that comparing paths by index compares them by id.
+    Held and Karp's way through all subsets, here sets of bits: the best chain through a set that ends in a given
+    version.  *crowd* comes sorted by id, so that comparing paths by index compares them by id.
     """
-    if len(crowd) == 1 or len(crowd) > CHAIN_FACTS_MAX:
-        return crowd, len(crowd) > CHAIN_FACTS_MAX
-
-    @cache
-    def ending_in(last: int, others: frozenset[int]) -> _Chain:
-        if not others:
-            return _Chain(_misfits(start, crowd[last]), (last,))
-        return _best(_extended(ending_in(previous, others - {previous}), last) for previous in others)
-
-    @cache  # Every pair meets again in very many subsets.
-    def link(previous: int, last: int) -> int:
-        return _misfits(crowd[previous], crowd[last])
-
-    def _extended(chain: _Chain, last: int) -> _Chain:
-        return _Chain(chain.misfits + link(chain.path[-1], last), (*chain.path, last), chain.unsure)
-
-    def _best(chains: Iterable[_Chain]) -> _Chain:
-        first, *others = sorted(chains, key=lambda chain: (chain.misfits, chain.path))
-        rivals = (chain for chain in others if chain.misfits == first.misfits)
-        unsure = first.unsure or any(chain.unsure or _tells(chain.path) != _tells(first.path) for chain in rivals)
-        return replace(first, unsure=unsure)
-
-    def _tells(path: Sequence[int]) -> tuple[State, ...]:
-        return tuple(crowd[index].state for index in path)
-
-    everyone = frozenset(range(len(crowd)))
-    best = _best(ending_in(last, everyone - {last}) for last in everyone)
+    count = len(crowd)
+    if count == 1 or count > CHAIN_FACTS_MAX:
+        return crowd, count > CHAIN_FACTS_MAX
+    links = [[_misfits(previous, version) for version in crowd] for previous in crowd]
+    chains = {(1 << last, last): _Chain(_misfits(start, version), (last,)) for last, version in enumerate(crowd)}
+    everyone = (1 << count) - 1
+    for members in range(1, everyone + 1):  # Every set comes after its subsets.
+        for last in range(count):
+            others = members & ~(1 << last)
+            if others and others != members:
+                ends = (chains[others, previous] for previous in range(count) if others >> previous & 1)
+                chains[members, last] = _best(crowd, [_extended(chain, last, links) for chain in ends])
+    best = _best(crowd, [chains[everyone, last] for last in range(count)])
     return tuple(crowd[index] for index in best.path), best.unsure
+
+
+def _extended(chain: _Chain, last: int, links: Sequence[Sequence[int]]) -> _Chain:
+    return _Chain(chain.misfits + links[chain.path[-1]][last], (*chain.path, last), chain.unsure)
+
+
+def _best(crowd: Line, chains: Sequence[_Chain]) -> _Chain:
+    """The chain with the fewest misfits, unsure if another one has as few and tells another story."""
+    first = min(chains)
+    tied = [chain for chain in chains if chain.misfits == first.misfits]
+    if len(tied) == 1:
+        return first
+    told = _told(crowd, first)
+    return first._replace(unsure=any(chain.unsure or _told(crowd, chain) != told for chain in tied))
+
+
+def _told(crowd: Line, chain: _Chain) -> list[State]:
+    return [crowd[index].state for index in chain.path]
 
 
 def _misfits(previous: Version | None, version: Version) -> int:
@@ -323,5 +325,5 @@ def _misfits(previous: Version | None, version: Version) -> int:
     if previous is None or version.rank == 0:
         return 0
     expected = version.before or version.state
-    # Called for every pair of a crowd; pydantic keeps fields in the order of their declaration.
+    # Asked of every pair of a crowd; pydantic keeps fields in the order of their declaration.
     return sum(map(ne, vars(previous.state).values(), vars(expected).values()))

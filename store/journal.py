@@ -66,7 +66,7 @@ async def write(connection: Connection, heard: Sequence[Heard], origins: Mapping
             "schema_version": Bigints.of(envelopes, "schema_version"),
             "account_ids": Texts.of(heard, "account_id"),
             "account_seqs": Bigints.of(heard, "account_seq"),
-            "slices": Texts(one.fact.body.model_dump_json() if one.fact.body else None for one in heard),
+            "slices": Texts.of(heard, "fact.slice"),
             "outcomes": Texts.of(heard, "outcome.value"),
             "reasons": Texts.of(heard, "reason"),
             "caused": Texts("\n".join(said.event_id for said in one.said) for one in heard),
