@@ -25,6 +25,8 @@ down_revision = {down}
 def upgrade() -> None:
     op.execute("""{statements}""")
 '''
+OURS = ["0001", "0002"]
+NEXT = "0003"
 BOUNDED = "SET LOCAL lock_timeout = '500ms';"
 
 
@@ -33,14 +35,14 @@ def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of migrations of this test's own, beginning with ours."""
     folder = tmp_path / "migrations"
     (folder / "versions").mkdir(parents=True)
-    for name in ("env.py", "versions/0001_first_light.py"):
-        (folder / name).write_text((migrate.MIGRATIONS / name).read_text())
+    for file in (migrate.MIGRATIONS / "env.py", *(migrate.MIGRATIONS / "versions").glob("0*.py")):
+        (folder / file.relative_to(migrate.MIGRATIONS)).write_text(file.read_text())
     monkeypatch.setattr(migrate, "MIGRATIONS", folder)
     monkeypatch.setattr(lint, "HERE", folder)
     return folder
 
 
-def add(folder: Path, statements: str, *, revision: str = "0002", down: str = "0001") -> None:
+def add(folder: Path, statements: str, *, revision: str = NEXT, down: str = OURS[-1]) -> None:
     text = MIGRATION.format(revision=revision, down=repr(down), statements=statements)
     (folder / "versions" / f"{revision}_more.py").write_text(text)
 
@@ -52,7 +54,7 @@ def test_our_migrations_are_clean() -> None:
 def test_a_migration_that_may_wait_for_ever_is_told(migrations: Path) -> None:
     add(migrations, "ALTER TABLE outbox ADD COLUMN note text")
 
-    assert lint.lint() == ["0002: say `SET LOCAL lock_timeout` before anything else"]
+    assert lint.lint() == [f"{NEXT}: say `SET LOCAL lock_timeout` before anything else"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_a_migration_that_breaks_the_version_before_is_told(migrations: Path, st
 
 
 def test_running_again_does_nothing(database: Any) -> None:
-    assert migrate.status(database.owner_url) == ("0001", [])
+    assert migrate.status(database.owner_url) == (OURS[-1], [])
     with psycopg.connect(database.superuser_url) as superuser:
         before = superuser.execute("SELECT oid, relname, relfilenode FROM pg_class ORDER BY oid").fetchall()
         superuser.commit()
@@ -84,9 +86,9 @@ def test_running_again_does_nothing(database: Any) -> None:
 
 
 def test_a_database_with_nothing_in_it_is_brought_all_the_way(empty_database: Any) -> None:
-    assert migrate.status(empty_database.owner_url) == (None, ["0001"])
-    assert migrate.apply(empty_database.owner_url) == ["0001"]
-    assert migrate.status(empty_database.owner_url) == ("0001", [])
+    assert migrate.status(empty_database.owner_url) == (None, OURS)
+    assert migrate.apply(empty_database.owner_url) == OURS
+    assert migrate.status(empty_database.owner_url) == (OURS[-1], [])
 
 
 async def test_a_migrated_database_takes_facts_and_keeps_them_through_the_next_migration(
@@ -100,7 +102,7 @@ async def test_a_migrated_database_takes_facts_and_keeps_them_through_the_next_m
         before = bench.tables()
 
         add(migrations, BOUNDED + "ALTER TABLE subscriptions ADD COLUMN note text")
-        assert migrate.apply(empty_database.owner_url) == ["0002"]
+        assert migrate.apply(empty_database.owner_url) == [NEXT]
 
         await intake.take(bench.records([changed("evt_2", NOW + 1, quantity=2)]))
         after = bench.tables()
@@ -115,7 +117,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(database: Any, migrations:
     with pytest.raises(Exception, match="division by zero"):
         migrate.apply(database.owner_url)
 
-    assert migrate.status(database.owner_url) == ("0001", ["0002"])
+    assert migrate.status(database.owner_url) == (OURS[-1], [NEXT])
     with psycopg.connect(database.superuser_url) as superuser:
         assert superuser.execute("SELECT to_regclass('public.half')").fetchone() == (None,)
 
@@ -131,8 +133,8 @@ def test_a_migration_gives_up_when_its_lock_is_not_to_be_had(database: Any, migr
             migrate.apply(database.owner_url)
 
         assert 0.4 < monotonic() - began < 10
-        assert migrate.status(database.owner_url) == ("0001", ["0002"])
-    assert migrate.apply(database.owner_url) == ["0002"], "and the next try finds it free"
+        assert migrate.status(database.owner_url) == (OURS[-1], [NEXT])
+    assert migrate.apply(database.owner_url) == [NEXT], "and the next try finds it free"
 
 
 def test_a_role_that_is_missing_is_said_with_the_words_that_make_it(
@@ -182,3 +184,27 @@ async def test_a_month_that_cannot_be_made_yet_stops_nobody(own_bench: Any) -> N
 def last_month(bench: Any) -> str:
     [row] = bench.sql("SELECT to_char((now() AT TIME ZONE 'UTC') + interval '2 months', 'YYYY_MM') AS month")
     return str(row["month"])
+
+
+def test_every_month_of_the_outbox_has_what_the_outbox_has(empty_database: Any, migrations: Path) -> None:
+    """Those from before a migration as well as those that are made after it."""
+    later = list((migrations / "versions").glob("0002*.py"))
+    held_back = [file.rename(file.with_suffix(".later")) for file in later]
+    assert migrate.apply(empty_database.owner_url) == ["0001"]
+    for file in held_back:
+        file.rename(file.with_suffix(".py"))
+    assert migrate.apply(empty_database.owner_url) == ["0002"]
+
+    with psycopg.connect(empty_database.owner_url, autocommit=True) as owner:
+        owner.execute("SELECT make_months(3)")
+        months = owner.execute(
+            """
+            SELECT inhrelid::regclass::text,
+                   (SELECT array_agg(attname::text ORDER BY attname) FROM pg_attribute
+                    WHERE attrelid = inhrelid AND attnum > 0 AND NOT attisdropped)
+            FROM pg_inherits WHERE inhparent = 'outbox'::regclass
+            """
+        ).fetchall()
+
+    assert len(months) == 4
+    assert all("traceparent" in columns and columns == months[0][1] for _, columns in months)
