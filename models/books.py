@@ -17,7 +17,7 @@ from models.catalog import Catalog
 from models.customers import Customer
 from models.events import Event, SubscriptionChanged, SubscriptionMoved
 from models.stripe_events import Fact
-from models.subscriptions import Line, Version
+from models.subscriptions import Line, Second, Version
 
 
 class Outcome(StrEnum):
@@ -43,7 +43,7 @@ assert set(_OUTCOMES) == {None, *Refusal}, "every refusal has its outcome"
 
 @dataclass(slots=True)
 class Books:
-    """What we believe of all that a batch touches.  Lines hold the newest part of a history (`subscriptions.floor`)."""
+    """What we believe of all that a batch touches.  Lines hold the newest part of a history (`floors`)."""
 
     customers: dict[str, Customer] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
@@ -132,13 +132,16 @@ def say(books: Books, event: Event, *, cause: Envelope, account_seq: int | None)
     return Said(event_id, event, account_seq, books.topic_seqs[at])
 
 
-def versions(facts: Iterable[Fact], catalog: Catalog) -> dict[str, list[Version]]:
-    """By subscription, the versions that these facts would make: what must be loaded follows from them."""
-    found: dict[str, list[Version]] = {}
+def floors(facts: Iterable[Fact]) -> dict[str, Second]:
+    """By subscription, the oldest second that these facts touch: its line is loaded from there, and with the one
+    version before it.
+    """
+    found: dict[str, Second] = {}
     for fact in facts:
         if fact.body is not None:
-            version = subscriptions.version_of(fact.envelope, fact.body, catalog)
-            found.setdefault(fact.body.after.subscription_id, []).append(version)
+            subscription_id = fact.body.after.subscription_id
+            second = subscriptions.second_of(fact.envelope, fact.body)
+            found[subscription_id] = min(second, found.get(subscription_id, second))
     return found
 
 

@@ -9,12 +9,14 @@ operator's step.  A deleted customer leaves a tombstone.
 import base64
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from models.base import Decision, Envelope, Model, Moment
 from models.events import AlertRaised, Rule
 
 CUSTOMER_DELETED: Final = "customer.deleted"
+ACCOUNT_IDS_KEPT: Final = 10_000  # A fact asks for its account several times, and the next one often for the same.
 TYPES: Final = frozenset({"customer.created", "customer.updated", CUSTOMER_DELETED})
 
 
@@ -89,6 +91,7 @@ def _two_names(after: Customer, heard: Envelope) -> AlertRaised:
     )
 
 
+@lru_cache(maxsize=ACCOUNT_IDS_KEPT)
 def _account_id(kind: str, alias: str) -> str:
     digest = hashlib.sha256(f"{kind}:{alias}".encode()).digest()
     return "ac_" + base64.b32encode(digest)[:26].decode().lower()

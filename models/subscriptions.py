@@ -15,7 +15,7 @@ A *line* is the history of one subscription in that order, or the newest part of
 older fact is woven in where it belongs; it amends the history and leaves the present alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -80,6 +80,10 @@ class State(Model):
     livemode: bool
 
 
+Second = tuple[bool, datetime]
+"""Whether the subscription has ended, and when: a group in which only rank, chain and id can tell the order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """The subscription as one fact showed it, and where that fact stands in the line."""
@@ -97,13 +101,13 @@ class Version:
         return self.state.status in ENDS
 
     @property
-    def second(self) -> tuple[bool, datetime]:
+    def second(self) -> Second:
         """The group in which only rank, chain and id can tell the order."""
         return (self.ended, self.occurred_at)
 
 
 Line = tuple[Version, ...]
-"""Versions in order.  Of the oldest second in it, all or only the last one may be there: see `floor`."""
+"""Versions in order.  Of the oldest second in it, all or only the last one may be there: see `books.floors`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,11 @@ class Woven:
 
     line: Line
     ambiguous: bool
+
+
+def second_of(heard: Envelope, seen: SubscriptionSeen) -> Second:
+    """The second that one fact's version belongs to, without making the version."""
+    return (seen.after.status in ENDS, heard.occurred_at)
 
 
 def version_of(heard: Envelope, seen: SubscriptionSeen, catalog: Catalog) -> Version:
@@ -123,11 +132,6 @@ def version_of(heard: Envelope, seen: SubscriptionSeen, catalog: Catalog) -> Ver
         state=state_of(seen.after, catalog),
         before=state_of(seen.before, catalog) if seen.before else None,
     )
-
-
-def floor(versions: Iterable[Version]) -> tuple[bool, datetime]:
-    """The oldest second that these versions touch: a line is loaded from here, and with the one version before it."""
-    return min(version.second for version in versions)
 
 
 def decide(line: Line, new: Version, *, subscription_id: str, account_id: str) -> Decision[Line, Event]:

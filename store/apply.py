@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from models import books, subscriptions
+from models import books
 from models.base import Envelope
 from models.books import Books, Heard, Said
 from models.catalog import Catalog
@@ -82,7 +82,7 @@ async def apply(tools: Tools, batch: Batch) -> Applied:
         stopped = await stops.ask(connection, batch.group)
         questions = await _ask(connection, [arrival.envelope for arrival in batch.arrivals])
         claimed = await inbox.claim(connection, _claims(batch.arrivals))
-        lines = await _ask_lines(connection, _readable(batch.arrivals), tools.catalog)
+        lines = await subscription_rows.load(connection, books.floors(_readable(batch.arrivals)))
         at = await positions.check(locked, batch.spans, batch.holes)
         await stops.refuse_if_stopped(stopped, batch.group)
         fresh, copies = _sorted_out(batch.arrivals, await inbox.read_claimed(claimed), at)
@@ -120,7 +120,7 @@ async def _unpark(tools: Tools, one: ParkedFact, arrival: Arrival, hear: Callabl
     batch = Batch("", [arrival], {})
     async with one_transaction(tools.database) as connection:
         questions = await _ask(connection, [one.envelope])
-        lines = await _ask_lines(connection, _readable([arrival]), tools.catalog)
+        lines = await subscription_rows.load(connection, books.floors(_readable([arrival])))
         before = await _answered(connection, questions, lines, [one.envelope])
         if not await parked.unpark(connection, one.envelope):
             raise NotFirst(one.envelope.id)
@@ -194,6 +194,8 @@ class _Turn:
 
     def _blocked(self, envelope: Envelope) -> str | None:
         """The lane in which this fact has to wait, if any."""
+        if not self._lanes:
+            return None
         named = account_of_platform(envelope.account) if envelope.account else None
         # The customer first: an account may have become its own only since its facts began to wait.
         known = (envelope.customer, self._account(envelope), named)
@@ -229,12 +231,6 @@ async def _ask(connection: Connection, envelopes: Sequence[Envelope]) -> _Questi
         sequences=await outbox.load_sequences(connection, met, named),
         lanes=await parked.lanes(connection, met, named),
     )
-
-
-async def _ask_lines(connection: Connection, facts: Sequence[Fact], catalog: Catalog) -> Cursor:
-    found = books.versions(facts, catalog)
-    floors = {subscription_id: subscriptions.floor(versions) for subscription_id, versions in found.items()}
-    return await subscription_rows.load(connection, floors)
 
 
 async def _answered(connection: Connection, questions: _Questions, lines: Cursor, fresh: Sequence[Envelope]) -> Books:

@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
-from models.subscriptions import Line, State, Version
+from models.subscriptions import Line, Second, State, Version
 from store.arrays import Bigints, Booleans, Column, Moments, Texts
 from store.postgres import Connection, Cursor
 from store.records import as_stored
-
-Floor = tuple[bool, datetime]
 
 _STATE: Final[Mapping[str, type[Column]]] = {
     **dict.fromkeys(("customer_id", "status", "plan", "price_lookup_key", "billing_interval"), Texts),
@@ -19,7 +17,7 @@ _STATE: Final[Mapping[str, type[Column]]] = {
 }
 assert set(_STATE) == set(State.model_fields), "every field of a state has its column"
 
-THE_LAST_ONE_ONLY: Final[Floor] = (True, datetime(9999, 12, 31, tzinfo=UTC))
+THE_LAST_ONE_ONLY: Final[Second] = (True, datetime(9999, 12, 31, tzinfo=UTC))
 """A floor above every version: the line is then loaded as its present alone."""
 
 LOAD: Final[LiteralString] = """
@@ -85,7 +83,7 @@ SAVE_PRESENT: Final[LiteralString] = """
 """
 
 
-async def load(connection: Connection, floors: Mapping[str, Floor]) -> Cursor:
+async def load(connection: Connection, floors: Mapping[str, Second]) -> Cursor:
     """Ask for each line from its floor on, and for the one version before it."""
     return await connection.execute(
         LOAD,

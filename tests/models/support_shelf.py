@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from models import books, subscriptions
+from models import books
 from models.books import Books, Heard
 from models.customers import Customer, account_of_platform
 from models.stripe_events import Fact
@@ -83,7 +83,7 @@ class Shelf:
         accounts = {one.account_id for one in customers.values()} | {
             account_of_platform(fact.envelope.account) for fact in batch if fact.envelope.account
         }
-        floors = {of: subscriptions.floor(found) for of, found in books.versions(batch, CATALOG).items()}
+        floors = books.floors(batch)
         moving = self._of_customers(self._renamed(customers, batch))
         floors |= {of: THE_LAST_ONE_ONLY for of in moving if of not in floors}
         return Books(

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import books
+from models import books, subscriptions
 from models.base import Note, Refusal
 from models.books import Books, Heard, Outcome, Said
 from models.customers import account_of_customer, account_of_platform
 from models.events import AlertRaised, Rule, SubscriptionAmended, SubscriptionChanged, SubscriptionMoved
 from models.stripe_events import Fact
+from models.subscriptions import Second
 from tests.models.support_facts import BASIL, CATALOG, NOON, envelope, event, fact_of, moment, subscription
 from tests.models.support_lifecycles import at_random
 from tests.models.support_shelf import Shelf
@@ -334,11 +335,13 @@ def test_a_customer_named_twice_moves_to_the_earlier_name_and_is_an_alert() -> N
     }
 
 
-def test_what_must_be_loaded_follows_from_the_facts() -> None:
+def test_a_line_must_be_loaded_from_the_oldest_second_that_the_facts_touch() -> None:
     facts = crowd_of_facts(3)
 
-    found = books.versions(facts, CATALOG)
-
-    shown = {fact.envelope.id for fact in facts if fact.body is not None}
-    assert {version.fact_id for versions in found.values() for version in versions} == shown
-    assert set(found) == {f"sub_{customer}{number}" for customer in range(3) for number in range(2)}
+    seconds: dict[str, list[Second]] = {}
+    for fact in facts:
+        if fact.body is not None:
+            made = subscriptions.version_of(fact.envelope, fact.body, CATALOG)
+            seconds.setdefault(fact.body.after.subscription_id, []).append(made.second)
+    assert set(seconds) == {f"sub_{customer}{number}" for customer in range(3) for number in range(2)}
+    assert books.floors(facts) == {subscription_id: min(touched) for subscription_id, touched in seconds.items()}

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models import subscriptions
 from models.base import Note, Refusal
 from models.events import AlertRaised, SubscriptionAmended, SubscriptionChanged
 from models.subscriptions import ARROWS, CHAIN_FACTS_MAX, ENDS, Line, Status, Version
@@ -327,16 +326,6 @@ def test_a_subscription_without_items_has_no_plan() -> None:
     state = version_of(event).state
 
     assert (state.plan, state.price_lookup_key, state.billing_interval, state.current_period_end) == (None,) * 4
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1))
-def test_the_floor_is_the_oldest_second_that_is_touched(touched: list[tuple[bool, int]]) -> None:
-    found = [
-        version(f"evt_{n}", OVER if ended else A, created=NOON + second) for n, (ended, second) in enumerate(touched)
-    ]
-
-    assert subscriptions.floor(found) == min(one.second for one in found)
-    assert all(one.second >= subscriptions.floor(found) for one in found)
 
 
 def test_a_line_is_numbered_within_each_second() -> None:
