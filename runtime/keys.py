@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,11 +24,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import AfterValidator, AwareDatetime, Base64Bytes, BaseModel, Field, ValidationError, model_validator
 
+from runtime import clock
 from runtime.logs import get_logger
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
+LOOK_SECONDS: Final = 1.0
 
 log = get_logger(__name__)
 
@@ -75,16 +77,21 @@ class _Loaded:
 
 
 class Keyring:
-    """The keys of one file.  The file is looked at on each use, so a rotation needs no restart."""
+    """The keys of one file.  The file is looked at again and again, so a rotation needs no restart.
 
-    def __init__(self, path: Path, loaded: _Loaded) -> None:
+    A new primary seals from the next look on, at most LOOK_SECONDS late; an unknown key is looked for at once.
+    """
+
+    def __init__(self, path: Path, loaded: _Loaded, monotonic: Callable[[], float]) -> None:
         self._path = path
         self._loaded = loaded
+        self._monotonic = monotonic
+        self._looked_at = monotonic()
 
     @classmethod
-    def from_file(cls, path: Path) -> Self:
+    def from_file(cls, path: Path, monotonic: Callable[[], float] = clock.monotonic) -> Self:
         """The keyring in *path*.  Raises OSError when it is not there, ValueError when it is not a keyring."""
-        return cls(path, _load(path))
+        return cls(path, _load(path), monotonic)
 
     @staticmethod
     def generate(path: Path, now: datetime) -> None:
@@ -98,17 +105,18 @@ class Keyring:
     def rotate(path: Path, now: datetime, keep: timedelta) -> None:
         """Give the keyring a new primary, and drop the keys that sealed nothing within *keep*."""
         with _alone(path.parent):
-            _write(path, _with_new_primary(_still_needed(_read(path).keys, now - keep), now))
+            since = now - keep - timedelta(seconds=LOOK_SECONDS)  # So late may a process have sealed with it.
+            _write(path, _with_new_primary(_still_needed(_read(path).keys, since), now))
 
     def encrypt(self, plain: bytes, context: bytes) -> tuple[str, bytes]:
         """The primary key's id, and *plain* sealed for *context*."""
-        keys = self._current()
+        keys = self._look_now_and_then()
         nonce = secrets.token_bytes(NONCE_BYTES)
         return keys.primary, nonce + keys.ciphers[keys.primary].encrypt(nonce, plain, context)
 
     def decrypt(self, key_id: str, sealed: bytes, context: bytes) -> bytes:
         """What was sealed with *key_id* for *context*.  Raises UnknownKey or SealBroken."""
-        cipher = self._current().ciphers.get(key_id)
+        cipher = self._look_now_and_then().ciphers.get(key_id) or self._look().ciphers.get(key_id)
         if cipher is None:
             raise UnknownKey(key_id)
         if len(sealed) < NONCE_BYTES + TAG_BYTES:
@@ -118,8 +126,13 @@ class Keyring:
         except InvalidTag:
             raise SealBroken("not what was sealed") from None
 
-    def _current(self) -> _Loaded:
+    def _look_now_and_then(self) -> _Loaded:
+        """The keys as the file had them a moment ago: looking costs as much as sealing."""
+        return self._loaded if self._monotonic() - self._looked_at < LOOK_SECONDS else self._look()
+
+    def _look(self) -> _Loaded:
         """The keys as the file has them now; when it cannot be read, as it had them last."""
+        self._looked_at = self._monotonic()
         try:
             if _stamp(self._path) != self._loaded.stamp:
                 self._loaded = _load(self._path)

@@ -7,6 +7,7 @@ stops.  Nothing here knows Faust.
 """
 
 import asyncio
+from collections import Counter as Counted
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -201,13 +202,13 @@ class Intake:
         return frozenset({gap.where})
 
     async def _count(self, applied: Applied) -> None:
-        for heard in applied.heard:
-            FACTS.labels(heard.outcome.value).inc()
-            api_version = heard.fact.envelope.api_version
+        for outcome, count in Counted(heard.outcome.value for heard in applied.heard).items():
+            FACTS.labels(outcome).inc(count)
+        for reason, count in Counted(heard.reason for heard in applied.heard if heard.reason).items():
+            NOTES.labels(reason).inc(count)
+        for api_version, count in Counted(heard.fact.envelope.api_version for heard in applied.heard).items():
             if not stripe_events.knows_api_version(api_version):
-                UNKNOWN_VERSIONS.labels(api_version).inc()
-            if heard.reason:
-                NOTES.labels(heard.reason).inc()
+                UNKNOWN_VERSIONS.labels(api_version).inc(count)
         for parked in applied.parked:
             log.warning("fact parked", reason=parked.reason, lane=parked.lane, **_told_of(parked.arrival))
         FACTS.labels(Outcome.PARKED.value).inc(len(applied.parked))

@@ -1,6 +1,7 @@
 import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,10 +9,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.keys import Keyring, SealBroken, UnknownKey
+from runtime.keys import LOOK_SECONDS, Keyring, SealBroken, UnknownKey
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+
+
+@dataclass
+class Stopwatch:
+    """Time that passes only when a test says so."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
@@ -73,14 +84,26 @@ def test_the_same_body_is_never_sealed_the_same_way_twice(path: Path) -> None:
     assert len({keyring.encrypt(b"body", b"evt_1")[1] for _ in range(100)}) == 100
 
 
-def test_a_running_process_seals_with_the_new_key_after_a_rotation_and_still_opens_the_old(path: Path) -> None:
-    keyring = Keyring.from_file(path)
+def test_a_running_process_seals_with_the_new_key_soon_after_a_rotation_and_still_opens_the_old(path: Path) -> None:
+    clock = Stopwatch()
+    keyring = Keyring.from_file(path, clock)
     old_id, sealed = keyring.encrypt(b"body", b"evt_1")
 
     Keyring.rotate(path, NOW + DAY, keep=7 * DAY)
+    clock.seconds += LOOK_SECONDS
 
     assert keyring.encrypt(b"body", b"evt_1")[0] != old_id
     assert keyring.decrypt(old_id, sealed, b"evt_1") == b"body"
+
+
+def test_what_another_process_sealed_with_a_key_just_made_opens_at_once(path: Path) -> None:
+    clock = Stopwatch()
+    keyring = Keyring.from_file(path, clock)
+    Keyring.rotate(path, NOW + DAY, keep=7 * DAY)
+
+    new_id, sealed = Keyring.from_file(path, clock).encrypt(b"body", b"evt_1")
+
+    assert keyring.decrypt(new_id, sealed, b"evt_1") == b"body"
 
 
 @given(pauses=st.lists(st.integers(0, 20), min_size=1, max_size=15), keep_days=st.integers(1, 10))
@@ -90,12 +113,14 @@ def test_whatever_was_sealed_within_the_keeping_time_opens_however_irregular_the
 ) -> None:
     path = tmp_path_factory.mktemp("keys") / "keys.json"
     Keyring.generate(path, NOW)
-    keyring, now, sealed = Keyring.from_file(path), NOW, []
+    clock = Stopwatch()
+    keyring, now, sealed = Keyring.from_file(path, clock), NOW, []
     for pause in pauses:
         for _ in range(pause):
             sealed.append((now, *keyring.encrypt(b"body", b"evt_1")))
             now += DAY
         Keyring.rotate(path, now, keep=keep_days * DAY)
+        clock.seconds += LOOK_SECONDS
 
     for sealed_at, key_id, body in sealed:
         if sealed_at >= now - keep_days * DAY:
@@ -103,11 +128,13 @@ def test_whatever_was_sealed_within_the_keeping_time_opens_however_irregular_the
 
 
 def test_a_key_that_sealed_nothing_within_the_keeping_time_is_gone(path: Path) -> None:
-    keyring = Keyring.from_file(path)
+    clock = Stopwatch()
+    keyring = Keyring.from_file(path, clock)
     first_id, sealed = keyring.encrypt(b"body", b"evt_1")
 
     for day in range(1, 10):
         Keyring.rotate(path, NOW + day * DAY, keep=7 * DAY)
+    clock.seconds += LOOK_SECONDS
 
     assert len(json.loads(path.read_text())["keys"]) == 9  # Primary, seven days, and one that ended on the border.
     with pytest.raises(UnknownKey):
@@ -135,10 +162,12 @@ def test_of_rotations_at_once_none_loses_the_key_of_another(path: Path) -> None:
 
 
 def test_a_keyring_that_becomes_unreadable_leaves_a_running_process_the_keys_it_has(path: Path) -> None:
-    keyring = Keyring.from_file(path)
+    clock = Stopwatch()
+    keyring = Keyring.from_file(path, clock)
     key_id, sealed = keyring.encrypt(b"body", b"evt_1")
 
     path.write_text("{")
+    clock.seconds += LOOK_SECONDS
 
     assert keyring.decrypt(key_id, sealed, b"evt_1") == b"body"
     assert keyring.encrypt(b"body", b"evt_1")[0] == key_id
