@@ -1,4 +1,4 @@
-"""One trial: a side, a load, and what was seen of both.
+"""One trial: a side, a load, and what was seen of both.  `bench.run.run_trial` makes one.
 
 Times are taken from the moment a request was due, not from when the generator came round to sending it: a slow answer
 may not hide the wait of those behind it.  What a trial shows is only worth something when its `problems` are empty:

@@ -1,0 +1,192 @@
+"""The corpus: events as Stripe sends them since basil, never the same twice, for next to nothing.
+
+The lives of a few hundred people are told once by the simulator and rendered as the bytes that go over the wire.  In
+every id of theirs a part is the MARK; a generation is the same lives with its own eight characters in the MARK's place,
+which is one `bytes.replace` an event.  Prices and products are nobody's, and stay.
+
+Events of other sizes than 5 to 9 KB are left out: `sizes` says what is left, and what it is about.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Self
+
+from simulator import shapes
+from simulator.happenings import Happening
+from simulator.story import tell
+
+SEED: Final = 20_26
+STORY_SUBSCRIBERS: Final = 200
+BYTES_MIN: Final = 5_000
+BYTES_MAX: Final = 9_000
+
+MARK: Final = b"GENERATE"
+_IDS: Final = re.compile(
+    rb"\b((?:evt|cus|sub|sub_sched|in|il|si|pm|req|pi_secret)_)[A-Za-z0-9]{8}(?=[A-Za-z0-9]{6})|\b(acct-)(?=\d)"
+)
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+_CREATED: Final = 1_111_111_111  # Stand-ins in the template of `about`, found nowhere else in it.
+_QUANTITY: Final = 222_222_222
+_QUANTITY_BEFORE: Final = 333_333_333
+SEATS_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: what it is known by, and its bytes."""
+
+    fact_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the corpus is made of."""
+
+    events: int
+    bytes_min: int
+    bytes_p50: int
+    bytes_p90: int
+    bytes_max: int
+    types: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """The lives as they are told once, marked: telling them takes seconds, so whoever makes many loads keeps them."""
+
+    events: list[tuple[str, str]]  # The id of each and its text, in the order in which they happened.
+    types: dict[str, int]
+    known: str  # The event about somebody who is known by a number.
+
+    def write(self, path: Path) -> None:
+        """All of it in *path*."""
+        path.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """What `write` wrote."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+@cache
+def lives(subscribers: int = STORY_SUBSCRIBERS) -> Lives:
+    """The lives of so many people."""
+    happenings = [one for one in tell(SEED, subscribers).happenings if _fits(len(_body(one)))]
+    return Lives(
+        events=[(_marked(one.event_id.encode()).decode(), _marked(_body(one)).decode()) for one in happenings],
+        types=dict(Counter(one.type for one in happenings).most_common()),
+        known=_template(happenings).decode(),
+    )
+
+
+class Corpus:
+    """Events without end.  Generations count on from *first_generation*: who takes another never meets the same id."""
+
+    def __init__(self, first_generation: int, told: Lives | None = None) -> None:
+        self._generation = first_generation
+        self._told = told or lives()
+        self._marked = [(fact_id.encode(), body.encode()) for fact_id, body in self._told.events]
+        self._known = self._told.known.encode()
+
+    def fresh(self) -> Iterator[Event]:
+        """The lives of ever new people, in the order in which they happened."""
+        while True:
+            mark = self._next_mark()
+            for fact_id, body in self._marked:
+                yield Event(fact_id.replace(MARK, mark).decode(), body.replace(MARK, mark))
+
+    def about(self, subscribers: range, created: int) -> Iterator[Event]:
+        """One event for each of *subscribers*, people known by their numbers: it changes the seats of `sub_…<number>`.
+
+        It happened in the second *created*; another second says another number of seats.
+        """
+        mark = self._next_mark()
+        turned = _dated(self._known, created).replace(MARK, mark)
+        for number in subscribers:
+            fact_id, customer, subscription = known_ids(number, mark)
+            body = turned.replace(b"evt_KNOWN", fact_id).replace(b"cus_KNOWN", customer)
+            yield Event(fact_id.decode(), body.replace(b"sub_KNOWN", subscription))
+
+    def sizes(self) -> Sizes:
+        """What a generation is made of."""
+        lengths = sorted(len(body) for _, body in self._marked)
+        return Sizes(
+            events=len(lengths),
+            bytes_min=lengths[0],
+            bytes_p50=lengths[len(lengths) // 2],
+            bytes_p90=lengths[len(lengths) * 9 // 10],
+            bytes_max=lengths[-1],
+            types=self._told.types,
+        )
+
+    def _next_mark(self) -> bytes:
+        mark = generation_mark(self._generation)
+        self._generation += 1
+        return mark
+
+
+def generation_mark(generation: int) -> bytes:
+    """Eight characters that stand for *generation*, in base 36."""
+    figures = []
+    for _ in MARK:
+        generation, figure = divmod(generation, len(_DIGITS))
+        figures.append(_DIGITS[figure])
+    if generation:
+        raise ValueError("a generation has eight figures of base 36")
+    return "".join(reversed(figures)).encode()
+
+
+def known_ids(number: int, mark: bytes) -> tuple[bytes, bytes, bytes]:
+    """The ids of an event of generation *mark*, of the customer and of the subscription known by *number*."""
+    return b"evt_%b%016d" % (mark, number), b"cus_%014d" % number, b"sub_%024d" % number
+
+
+def _fits(size: int) -> bool:
+    return BYTES_MIN <= size <= BYTES_MAX
+
+
+def _body(happening: Happening) -> bytes:
+    return shapes.wire(shapes.render(happening, shapes.BASIL))
+
+
+def _marked(text: bytes) -> bytes:
+    assert MARK not in text, "the mark is ours alone"
+    return _IDS.sub(lambda found: (found[1] or found[2]) + MARK, text)
+
+
+def _template(happenings: list[Happening]) -> bytes:
+    """A change of seats in the middle of a subscription of one item, with its names and numbers left open."""
+    events = (shapes.render(one, shapes.BASIL) for one in happenings if one.type == "customer.subscription.updated")
+    event = next(event for event in events if _changes_seats_alone(event))
+    shown, before = event["data"]["object"], event["data"]["previous_attributes"]
+    customer, subscription = shown["customer"], shown["id"]
+    event |= {"id": "evt_KNOWN", "created": _CREATED}
+    shown["metadata"] = {}
+    shown["items"]["data"][0]["quantity"] = _QUANTITY
+    before["items"]["data"][0]["quantity"] = _QUANTITY_BEFORE
+    text = json.dumps(event, indent=2, ensure_ascii=False).encode()
+    known = text.replace(customer.encode(), b"cus_KNOWN").replace(subscription.encode(), b"sub_KNOWN")
+    return _marked(known)
+
+
+def _changes_seats_alone(event: dict[str, Any]) -> bool:
+    after, previous = event["data"]["object"], event["data"]["previous_attributes"]
+    if set(previous) != {"items"} or len(after["items"]["data"]) != 1 or after["status"] != "active":
+        return False
+    was = previous["items"]["data"][0]
+    return bool(was | {"quantity": None} == after["items"]["data"][0] | {"quantity": None})
+
+
+def _dated(template: bytes, created: int) -> bytes:
+    seats = created % SEATS_MAX + 1
+    told = {_CREATED: created, _QUANTITY: seats, _QUANTITY_BEFORE: seats - 1}
+    for stand_in, value in told.items():
+        template = template.replace(b"%d" % stand_in, b"%d" % value)
+    return template

@@ -1,0 +1,88 @@
+"""`python -m bench.once SIDE`: one trial, as a table of 80 columns or as JSON.  To profile by, not to publish."""
+
+import asyncio
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.run import run_trial
+from bench.sides import SIDES, on_ground
+from bench.trial import Load, Quantiles, Trial
+from ops.console import AsJson, problem, say, show_table
+
+MB_NOTE = "CPU in microseconds for each distinct event; memory in MB, at the start and at the end."
+
+
+def main(  # noqa: PLR0917  # typer makes options of them.
+    side: Annotated[str, typer.Argument(help=f"One of {', '.join(SIDES)}.")],
+    rate: Annotated[float | None, typer.Option(help="Requests a second; without it, a burst.")] = None,
+    events: Annotated[int, typer.Option(min=1, help="Distinct events; copies come on top.")] = 5_000,
+    connections: Annotated[int, typer.Option(min=1)] = 64,
+    duplicates: Annotated[float, typer.Option(min=0, max=1, help="The share that is sent twice.")] = 0.1,
+    known: Annotated[int | None, typer.Option(min=1, help="Events of so many subscribers only.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Trials, one after the other, on the same servers.")] = 1,
+    durable: Annotated[bool, typer.Option(help="Whether PostgreSQL waits for the disk.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Run one side under one load on servers of its own, and show what was seen."""
+    if side not in SIDES:
+        raise typer.BadParameter(f"{side} is none of {', '.join(SIDES)}.")
+    load = Load(rate, events, connections, duplicates, known)
+    trials = asyncio.run(_tried(side, load, rounds, durable=durable))
+    if as_json:
+        typer.echo(json.dumps([asdict(trial) for trial in trials], indent=2))
+    else:
+        for trial in trials:
+            show(trial)
+    raise typer.Exit(1 if any(trial.problems for trial in trials) else 0)
+
+
+async def _tried(side: str, load: Load, rounds: int, *, durable: bool) -> list[Trial]:
+    with tempfile.TemporaryDirectory(prefix="billstream-bench-") as home:
+        async with on_ground(Path(home), durable=durable) as ground:
+            return [await run_trial(ground.side(side), load) for _ in range(rounds)]
+
+
+def show(trial: Trial) -> None:
+    """A trial as people read it."""
+    load = trial.load
+    pace = "a burst" if load.rate_per_second is None else f"{load.rate_per_second:g} requests/s"
+    say(f"{trial.side}: {load.events} events, {load.duplicate_share:.0%} of them twice, {pace}")
+    show_table(("what", "events", "seconds", "events/s"), _throughput(trial))
+    show_table(
+        ("milliseconds", "n", "p50", "p90", "p99", "p99.9", "max"),
+        [_latency("answer", trial.answer_ms), *([_latency("commit", trial.commit_ms)] if trial.commit_ms.n else [])],
+    )
+    show_table(("process", "CPU µs", "MB first", "MB last"), _costs(trial))
+    say(f"Answers: {trial.statuses}; the most behind at once: {trial.behind_max}.")
+    for one in trial.problems:
+        problem(one)
+
+
+def _throughput(trial: Trial) -> list[tuple[str, ...]]:
+    counts = {"accepted": trial.accepted, "committed": trial.committed, "said": trial.said}
+    return [
+        (name, str(counts[name]), f"{seconds:.2f}", f"{counts[name] / seconds:.0f}" if seconds else "")
+        for name, seconds in trial.seconds.items()
+    ]
+
+
+def _latency(name: str, seen: Quantiles) -> tuple[str, ...]:
+    return (name, str(seen.n), *(f"{value:.1f}" for value in (seen.p50, seen.p90, seen.p99, seen.p999, seen.max)))
+
+
+def _costs(trial: Trial) -> list[tuple[str, ...]]:
+    rows = [
+        (name, f"{us:.0f}", *(f"{mb:.0f}" for mb in trial.rss_mb[name])) for name, us in trial.cpu_us_per_event.items()
+    ]
+    return [*rows, ("all but load", f"{sum(us for name, us in trial.cpu_us_per_event.items() if name != 'load'):.0f}")]
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

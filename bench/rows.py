@@ -1,0 +1,57 @@
+"""What the books hold of a trial, read from PostgreSQL as it is: the judge shares no code with who wrote it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+
+import psycopg
+
+READ_AT_ONCE: Final = 10_000
+
+MARK: LiteralString = "SELECT clock_timestamp(), coalesce((SELECT max(outbox_id) FROM outbox), 0)"
+JOURNAL: LiteralString = """
+    SELECT fact_id, partition, topic_offset FROM journal WHERE committed_at >= %(since)s AND topic = %(topic)s
+"""
+PARKED: LiteralString = "SELECT count(*) FROM parked_facts WHERE parked_at >= %(since)s"
+SAYING: LiteralString = "SELECT count(*) FROM outbox WHERE outbox_id > %(outbox_id)s"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment of the database's: what came after it is the trial's."""
+
+    since: datetime
+    outbox_id: int
+
+
+class Rows:
+    """One side's rows."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def mark(self) -> Mark:
+        """Now."""
+        return Mark(*self._one(MARK, {}))
+
+    def heard(self, mark: Mark, topic: str) -> Iterator[tuple[str, int, int]]:
+        """Every fact that the journal holds since: its id, partition and offset."""
+        with psycopg.connect(self._url) as connection, connection.cursor("heard", binary=True) as cursor:
+            cursor.itersize = READ_AT_ONCE
+            cursor.execute(JOURNAL, {"since": mark.since, "topic": topic})
+            yield from cursor
+
+    def parked(self, mark: Mark) -> int:
+        """How many facts were parked since."""
+        return int(self._one(PARKED, {"since": mark.since})[0])
+
+    def to_say(self, mark: Mark) -> int:
+        """How many events were decided on since, sent or not."""
+        return int(self._one(SAYING, {"outbox_id": mark.outbox_id})[0])
+
+    def _one(self, query: LiteralString, about: dict[str, object]) -> tuple[object, ...]:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            row = connection.execute(query, about).fetchone()
+        assert row is not None, "an aggregate has one row"
+        return row
