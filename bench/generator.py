@@ -78,6 +78,7 @@ class Generator:
 
     async def answers(self) -> Answers:
         """What became of each request; the process has ended."""
+        await self._tell("end")
         async with asyncio.timeout(STEP_SECONDS_MAX):
             await self._running.wait()
         return Answers.read(self._order.answers_file)

@@ -6,7 +6,7 @@ free for it.  Requests are rendered and signed ahead, as many as fit, and connec
 keep-alive, so that the generator takes little from the cores it shares, and from each side the same.
 
 FILE holds its `Order`.  It says `ready` when it is connected, sends the warmup when told `warm` and says `warmed`,
-renders ahead and says `rendered`, sends the rest when told `go` and says `sent`; then writes the answers and ends.
+renders ahead and says `rendered`, sends the rest when told `go` and says `sent`; told `end`, it writes the answers.
 """
 
 import asyncio
@@ -173,7 +173,7 @@ async def generate(order: Order) -> None:
     gc.freeze()  # What is rendered stays till it is sent: looking through it again and again would cost.
     await _say_and_await("rendered", "go")
     answers = await sender.send(supply, load.rate_per_second)
-    _say("sent")
+    await _say_and_await("sent", "end")  # Until then we can be looked at.
     answers.write(order.answers_file)
 
 
