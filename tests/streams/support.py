@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -115,9 +116,16 @@ async def until(holds: Callable[[], object], what: str = "") -> None:
         await asyncio.sleep(0.01)
 
 
-async def produce(kafka: KafkaServer, topic: str, values: Sequence[bytes | None], partition: int = 0) -> None:
+async def produce(
+    kafka: KafkaServer,
+    topic: str,
+    values: Sequence[bytes | None],
+    partition: int = 0,
+    headers: Sequence[tuple[str, bytes]] = (),
+) -> None:
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all") as producer:
-        sent = [await producer.send(topic, value, key=b"key", partition=partition) for value in values]
+        to: dict[str, Any] = {"key": b"key", "partition": partition, "headers": list(headers)}
+        sent = [await producer.send(topic, value, **to) for value in values]
         await asyncio.gather(*sent)
 
 

@@ -87,8 +87,11 @@ class Started:
         return value
 
     def reasons(self) -> list[str]:
+        return [str(line["reason"]) for line in self.lines("process ends")]
+
+    def lines(self, event: str) -> list[dict[str, object]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [line["reason"] for line in lines if line["event"] == "process ends"]
+        return [line for line in lines if line["event"] == event]
 
 
 @asynccontextmanager
@@ -215,8 +218,11 @@ async def test_a_hole_where_a_transactions_marker_lies_stops_nobody(
 async def test_a_worker_stops_where_a_record_was_skipped_and_takes_it_when_it_is_started_again(
     own_kafka: LocalKafka, database: Database, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
+    """A collector of traces that is away changes nothing of it."""
     await provision(own_kafka)
-    same = {"KAFKA_GROUP": new_group()}
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    sampled = [("fact_id", b"evt_1"), ("traceparent", f"00-{trace_id}-b7ad6b7169203331-01".encode())]
+    same = {"KAFKA_GROUP": new_group(), "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
     async with books(own_kafka, database, free_port(), tmp_path, **same) as started:
         await started.until_ready()
         await produce(own_kafka, "stripe.events", [b"not a fact"])
@@ -224,9 +230,12 @@ async def test_a_worker_stops_where_a_record_was_skipped_and_takes_it_when_it_is
         # As if the record had never come: the application's role may not, so the superuser does.
         superuser(database, "UPDATE consumer_positions SET next_offset = 0 WHERE topic = 'stripe.events'")
 
-        await produce(own_kafka, "stripe.events", [b"not a fact either"])
+        await produce(own_kafka, "stripe.events", [b"not a fact either"], headers=sampled)
 
         assert await started.ends() == EXIT_STATUS
+    (gap,) = started.lines("gap")
+    beyond = {"topic": "stripe.events", "partition": 0, "offset": 1, "fact_id": "evt_1", "trace_id": trace_id}
+    assert {"found": "skipped", "expected_offset": 0, **beyond}.items() <= gap.items()
     assert started.reasons() == ["gap in stripe.events/0, skipped: expected offset 0, got 1"]
     assert facts(database) == 1
 
