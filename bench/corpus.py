@@ -11,10 +11,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
+
+from pydantic import TypeAdapter
 
 from simulator import shapes
 from simulator.happenings import Happening
@@ -67,12 +69,12 @@ class Lives:
 
     def write(self, path: Path) -> None:
         """All of it in *path*."""
-        path.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
+        path.write_bytes(TypeAdapter(type(self)).dump_json(self))
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """What `write` wrote."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        return TypeAdapter(cls).validate_json(path.read_bytes())
 
 
 @cache

@@ -82,6 +82,7 @@ class Sender:
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
+        self._connections: list[Connection] = []
         self._idle: list[Connection] = []
         self._reconnecting: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -92,7 +93,13 @@ class Sender:
             _, connection = await self._loop.create_connection(
                 lambda: Connection(self._answered), self._host, self._port
             )
+            self._connections.append(connection)
             self._idle.append(connection)
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        for connection in self._connections:
+            connection.close()
 
     async def send(self, supply: Supply, rate_per_second: float | None) -> Answers:
         """Send all of it; returns when every request has its answer, or will have none."""
