@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Self, cast
+from typing import cast
 
 from bench.answers import NO_ANSWER
 from bench.requests import Post
@@ -11,7 +11,7 @@ from bench.requests import Post
 class Connection(asyncio.Protocol):
     """A connection that is kept alive, with one request on it at a time."""
 
-    def __init__(self, on_answer: Callable[[Self, int], None]) -> None:
+    def __init__(self, on_answer: Callable[["Connection", int], None]) -> None:
         self._on_answer = on_answer
         self._transport: asyncio.Transport | None = None
         self._answer = b""

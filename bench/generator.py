@@ -5,7 +5,7 @@ import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import TypeAdapter
 
@@ -17,7 +17,7 @@ from bench.trial import Load
 from ops.local import folders, ports, surroundings
 from runtime import clock
 
-STEP_SECONDS_MAX = 120.0
+STEP_SECONDS_MAX: Final = 120.0
 
 
 class Generator:
@@ -101,5 +101,5 @@ class Generator:
             raise GeneratorEnded(f"the generator said {heard!r} and not {word!r}: see its words above")
 
 
-class GeneratorEnded(Exception):
+class GeneratorEnded(RuntimeError):
     """It ended before its work was done."""

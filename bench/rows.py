@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 import psycopg
 
@@ -50,7 +50,7 @@ class Rows:
         """How many events were decided on since, sent or not."""
         return int(self._one(SAYING, {"outbox_id": mark.outbox_id})[0])
 
-    def _one(self, query: LiteralString, about: dict[str, object]) -> tuple[object, ...]:
+    def _one(self, query: LiteralString, about: dict[str, object]) -> tuple[Any, ...]:
         with psycopg.connect(self._url, autocommit=True) as connection:
             row = connection.execute(query, about).fetchone()
         assert row is not None, "an aggregate has one row"

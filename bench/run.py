@@ -36,7 +36,7 @@ async def run_trial(side: Side, load: Load, *, rss_every_seconds: float | None =
         return evidence.judge(await _Running(side, load, offsets, generator, behind).run(rss_every_seconds))
 
 
-class Stuck(Exception):
+class Stuck(RuntimeError):
     """A side that does not answer: there is nothing to be judged."""
 
 
