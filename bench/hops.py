@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from models.topics import STRIPE_EVENTS
 from ops.local.folders import PROJECT
 from ops.local.postgres import Role
 from runtime.tracing import now_ns
+from store.traces import Step
 
 PAGE: Final = PROJECT / "docs" / "where-the-time-goes.md"
 BEGIN: Final = "<!-- What stands between these two lines is written by `python -m bench.hops --write`. -->"
@@ -41,10 +43,13 @@ QUIET_SECONDS: Final = 3.0
 DRAIN_SECONDS_MAX: Final = 120.0
 LOOK_EVERY_SECONDS: Final = 0.5
 PERCENTS: Final = 100
+COLUMNS: Final = 120
+SERVERS: Final = ("PostgreSQL", "Kafka", "fsync")
 
 HTTP, SEND = "POST /webhooks/stripe", f"send {STRIPE_EVENTS.name}"
-COMMIT, BATCH = f"commit {STRIPE_EVENTS.name}", f"process {STRIPE_EVENTS.name}"
+COMMIT = f"commit {STRIPE_EVENTS.name}"
 SAY: Final = "send billing."
+STEPS: Final = tuple(Step)
 
 HOPS: Final = (
     "the door: HTTP, signature, seal",
@@ -83,45 +88,47 @@ class Measured:
 
 
 class Traces:
-    """Spans, by the trace and by the span that they hang on."""
+    """Spans, by the trace that they are of."""
 
     def __init__(self, spans: Iterable[Seen]) -> None:
-        self._of_trace: dict[str, list[Seen]] = {}
-        self._batches: dict[str, Seen] = {}
+        self._traces: dict[str, list[Seen]] = {}
         for span in spans:
-            self._of_trace.setdefault(span.trace_id, []).append(span)
-            if span.name == BATCH:
-                self._batches[span.span_id] = span
+            self._traces.setdefault(span.trace_id, []).append(span)
 
     def events(self, since_ns: int) -> Iterator[Milliseconds]:
-        """Each event whose request came after *since_ns* and that is committed."""
-        for spans in self._of_trace.values():
-            first = {span.name: span for span in sorted(spans, key=lambda span: -span.begun_ns)}
-            if {HTTP, SEND, COMMIT} <= first.keys() and first[HTTP].begun_ns >= since_ns:
-                (_, batch_id), *_ = first[COMMIT].links
-                if batch := self._batches.get(batch_id):
-                    yield dict(zip(HOPS, self._hops(first, batch), strict=False))
+        """Each event whose request came after *since_ns* and that is committed: its hops, as far as it came."""
+        for spans in self._traces.values():
+            way = {span.name: span for span in sorted(spans, key=lambda span: -span.begun_ns)}  # The first of each.
+            if {HTTP, SEND, COMMIT} <= way.keys() and way[HTTP].begun_ns >= since_ns:
+                batch, steps = self._batch(way[COMMIT])
+                if batch and steps:
+                    yield dict(zip(HOPS, _hops(way, batch, steps), strict=False))
 
-    def _hops(self, first: Mapping[str, Seen], batch: Seen) -> Iterator[float]:
-        """One after the other, as far as the event came: one that changes nothing is not said."""
-        http, send, commit = first[HTTP], first[SEND], first[COMMIT]
-        steps = [span for span in self._of_trace[batch.trace_id] if span.parent_id == batch.span_id]
-        lasted = {
-            name: sum(span.milliseconds for span in steps if span.name == name) for name in ("ask", "decide", "save")
-        }
-        saved_ns = max(span.ended_ns for span in steps)
-        yield _ms(http.begun_ns, send.begun_ns)
-        yield send.milliseconds
-        yield _ms(send.ended_ns, commit.begun_ns)
-        yield _ms(commit.begun_ns, batch.begun_ns)
-        yield _ms(batch.begun_ns, min(span.begun_ns for span in steps))
-        yield from lasted.values()
-        yield _ms(http.begun_ns, saved_ns)
-        said = next((span for name, span in first.items() if name.startswith(SAY)), None)
-        if said is not None:
-            yield _ms(saved_ns, said.begun_ns)
-            yield said.milliseconds
-            yield _ms(http.begun_ns, said.ended_ns)
+    def _batch(self, commit: Seen) -> tuple[Seen | None, Sequence[Seen]]:
+        """The batch that a fact was part of, and its steps; where their spans were dropped, there are none."""
+        ((trace_id, span_id),) = commit.links
+        spans = self._traces.get(trace_id, [])
+        batch = next((span for span in spans if span.span_id == span_id), None)
+        return batch, [span for span in spans if span.parent_id == span_id]
+
+
+def _hops(way: Mapping[str, Seen], batch: Seen, steps: Sequence[Seen]) -> Iterator[float]:
+    """One after the other: an event that nobody is told of ends with its commit."""
+    http, send, commit = way[HTTP], way[SEND], way[COMMIT]
+    saved_ns = max(span.ended_ns for span in steps)
+    yield _ms(http.begun_ns, send.begun_ns)
+    yield send.milliseconds
+    yield _ms(send.ended_ns, commit.begun_ns)
+    yield _ms(commit.begun_ns, batch.begun_ns)
+    yield _ms(batch.begun_ns, min(span.begun_ns for span in steps))
+    for step in STEPS:
+        yield sum(span.milliseconds for span in steps if span.name == step)
+    yield _ms(http.begun_ns, saved_ns)
+    said = next((span for name, span in way.items() if name.startswith(SAY)), None)
+    if said is not None:
+        yield _ms(saved_ns, said.begun_ns)
+        yield said.milliseconds
+        yield _ms(http.begun_ns, said.ended_ns)
 
 
 async def measure(ground: Ground, rate: int, seconds: float) -> Measured:
@@ -190,14 +197,14 @@ def _ms(since_ns: int, until_ns: int) -> float:
 
 def section(measured: Sequence[Measured], on: Machine, seconds: float) -> str:
     """The table, and what it was measured on."""
-    ratios = ", ".join(f"{one.ratio:g} of them at {one.rate:,}/s" for one in measured)
-    servers = ", ".join(f"{name} {value}" for name, value in on.servers.items())
-    return f"""{table(measured)}
-
-Measured {on.at} at commit {on.commit}{" and files that differ from it" if on.dirty else ""}, {seconds:g} s at each rate
-(events of the bench's corpus, one in ten requests a copy), with traces of {ratios}; one process each.
-{on.cpu}, {on.cores} cores, Linux {on.kernel}, Python {on.python}; {servers}.
-The load before it began was {on.load_1_minute:g}."""
+    ratios = ", ".join(f"{one.ratio:.0%} at {one.rate:,}/s" for one in measured)
+    servers = ", ".join(f"{name} {on.servers[name]}" for name in SERVERS if name in on.servers)
+    about = (
+        f"Measured {on.at} at commit {on.commit}{' and changes to it' if on.dirty else ''}, {seconds:g} s at each"
+        f" rate; one request in ten is a copy.  Traced were {ratios}.  One process each on {on.cpu}, {on.cores} cores,"
+        f" Linux {on.kernel}, Python {on.python}, with {servers}; the load before it began was {on.load_1_minute:g}."
+    )
+    return f"{table(measured)}\n\n{textwrap.fill(about, COLUMNS)}"
 
 
 def write(page: Path, text: str) -> None:
