@@ -4,19 +4,24 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from consumers.reader import Event, Ledger, read_all
 from ops.local.kafka import LocalKafka
 from ops.local.providers import KafkaServer
 from runtime.failpoints import Failpoints
+from runtime.tracing import Tracer
 from store import postgres
 from store.outbox import Outbox
 from streams.publisher import Publisher
@@ -62,11 +67,13 @@ async def heard(kafka: KafkaServer, topic: str) -> list[Event]:
 
 
 @asynccontextmanager
-async def relaying(bootstrap_servers: str, database: Database, batch_max: int = 500) -> AsyncIterator[Relay]:
+async def relaying(
+    bootstrap_servers: str, database: Database, batch_max: int = 500, tracer: Tracer | None = None
+) -> AsyncIterator[Relay]:
     stopping = asyncio.Event()
     async with (
         postgres.Database(database.app_url, application_name="relay") as connections,
-        Publisher({"bootstrap_servers": bootstrap_servers}) as publisher,
+        Publisher({"bootstrap_servers": bootstrap_servers}, tracer) as publisher,
     ):
         relay = Relay(Outbox(connections), publisher, Failpoints(None), batch_max)
         running = asyncio.create_task(relay.run(stopping, poll_seconds=0.02))
@@ -202,6 +209,42 @@ async def test_a_relay_outlives_its_database(kafka: KafkaServer, database: Datab
         await until_all_is_said(database)
 
     assert [event.sequence for event in await heard(kafka, name)] == [1, 2]
+
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize("traced", [True, False])
+async def test_an_event_goes_on_with_its_facts_trace_where_the_relay_is_told_to_trace(
+    kafka: KafkaServer, database: Database, topic: MakeTopic, *, traced: bool
+) -> None:
+    name, exporter = await topic(), InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    say(database, name, "acct_a", [1, 2])
+    with psycopg.connect(database.owner_url) as connection:
+        connection.execute("UPDATE outbox SET traceparent = %s WHERE event_id = 'acct_a/2'", [PARENT])
+
+    async with relaying(kafka.bootstrap_servers, database, tracer=Tracer(provider, 0.0) if traced else None):
+        await until_all_is_said(database)
+
+    spans = exporter.get_finished_spans()
+    assert await traceparents(kafka, name) == [None, child_of_parent(spans) if traced else None]
+    assert [(span.attributes or {})["messaging.kafka.offset"] for span in spans] == ([1] if traced else [])
+
+
+def child_of_parent(spans: Sequence[ReadableSpan]) -> str:
+    (span,) = spans
+    version, trace_id, _, flags = PARENT.split("-")
+    return f"{version}-{trace_id}-{span.context.span_id:016x}-{flags}"
+
+
+async def traceparents(kafka: KafkaServer, topic: str) -> list[str | None]:
+    """Of both messages of a topic with one partition."""
+    options = {"bootstrap_servers": kafka.bootstrap_servers, "auto_offset_reset": "earliest"}
+    async with AIOKafkaConsumer(topic, **options) as consumer, asyncio.timeout(WAIT_SECONDS_MAX):
+        found = [dict((await consumer.getone()).headers).get("traceparent") for _ in range(2)]
+    return [value and value.decode() for value in found]
 
 
 async def _make_topic(kafka: LocalKafka, name: str) -> None:
