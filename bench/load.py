@@ -36,6 +36,12 @@ SIGNED_AHEAD_SECONDS_MAX: Final = 150.0
 """Below the 300 s that a signature is good for."""
 
 
+EPOCH: Final = 1_760_000_000
+TURNS_PER_SECOND_MAX: Final = 10
+"""Each turn of the known subscribers happens a second after the one before, and after all of an earlier load: so since
+EPOCH time passes so many times as quickly in their lives as here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What the generator is told."""
@@ -189,7 +195,7 @@ def events_of(load: Load, corpus: Corpus) -> Iterator[Event]:
     if load.known_subscribers is None:
         yield from corpus.fresh()
         return
-    created = int(clock.now().timestamp())  # Later than all that an earlier load said of them.
+    created = EPOCH + int((clock.now().timestamp() - EPOCH) * TURNS_PER_SECOND_MAX)
     while True:
         yield from corpus.about(range(load.known_subscribers), created)
         created += 1

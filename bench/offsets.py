@@ -13,6 +13,7 @@ class Offsets:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._consumer = AIOKafkaConsumer(**options)
+        self._partitions: dict[str, list[TopicPartition]] = {}
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()
@@ -23,10 +24,16 @@ class Offsets:
 
     async def ends(self, topics: Sequence[str]) -> Ends:
         """The offset after the last message of each partition."""
-        cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001  # No public way to ask anew.
-        partitions = [TopicPartition(topic, one) for topic in topics for one in cluster.partitions_for_topic(topic)]
-        found: Ends = await self._consumer.end_offsets(partitions)
+        if any(topic not in self._partitions for topic in topics):
+            await self._learn(topics)
+        found: Ends = await self._consumer.end_offsets([one for topic in topics for one in self._partitions[topic]])
         return found
+
+    async def _learn(self, topics: Sequence[str]) -> None:
+        """Which partitions there are; none is added while we look."""
+        cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001  # No public way without a group.
+        for topic in topics:
+            self._partitions[topic] = [TopicPartition(topic, one) for one in cluster.partitions_for_topic(topic)]
 
 
 def grown(before: Ends, after: Ends) -> int:

@@ -2,19 +2,25 @@
 
 import asyncio
 import json
+import signal
+import sys
 import tempfile
+from asyncio.subprocess import DEVNULL
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+import psutil
 import typer
 
 from bench.run import run_trial
-from bench.sides import SIDES, on_ground
+from bench.sides import SIDES, Side, on_ground
 from bench.trial import Load, Quantiles, Trial
 from ops.console import AsJson, problem, say, show_table
-
-MB_NOTE = "CPU in microseconds for each distinct event; memory in MB, at the start and at the end."
+from ops.local import folders
 
 
 def main(  # noqa: PLR0917  # typer makes options of them.
@@ -25,6 +31,7 @@ def main(  # noqa: PLR0917  # typer makes options of them.
     duplicates: Annotated[float, typer.Option(min=0, max=1, help="The share that is sent twice.")] = 0.1,
     known: Annotated[int | None, typer.Option(min=1, help="Events of so many subscribers only.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Trials, one after the other, on the same servers.")] = 1,
+    profile: Annotated[str | None, typer.Option(help="A process to sample by py-spy: ingress, books, relay.")] = None,
     durable: Annotated[bool, typer.Option(help="Whether PostgreSQL waits for the disk.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -32,7 +39,7 @@ def main(  # noqa: PLR0917  # typer makes options of them.
     if side not in SIDES:
         raise typer.BadParameter(f"{side} is none of {', '.join(SIDES)}.")
     load = Load(rate, events, connections, duplicates, known)
-    trials = asyncio.run(_tried(side, load, rounds, durable=durable))
+    trials = asyncio.run(_tried(side, load, rounds, profile, durable=durable))
     if as_json:
         typer.echo(json.dumps([asdict(trial) for trial in trials], indent=2))
     else:
@@ -41,10 +48,31 @@ def main(  # noqa: PLR0917  # typer makes options of them.
     raise typer.Exit(1 if any(trial.problems for trial in trials) else 0)
 
 
-async def _tried(side: str, load: Load, rounds: int, *, durable: bool) -> list[Trial]:
+PY_SPY: Final = Path(sys.executable).with_name("py-spy")
+
+
+async def _tried(side: str, load: Load, rounds: int, profile: str | None, *, durable: bool) -> list[Trial]:
+    alongside = partial(_profiled, profile)
     with tempfile.TemporaryDirectory(prefix="billstream-bench-") as home:
         async with on_ground(Path(home), durable=durable) as ground:
-            return [await run_trial(ground.side(side), load) for _ in range(rounds)]
+            return [await run_trial(ground.side(side), load, alongside=alongside) for _ in range(rounds)]
+
+
+@asynccontextmanager
+async def _profiled(process: str | None, side: Side) -> AsyncIterator[None]:
+    """The stacks of *process* are sampled until the block ends, into a file that flamegraph.pl and others read."""
+    if process is None:
+        yield
+        return
+    stacks = folders.private_folder(folders.DEFAULT_HOME / "bench") / f"{side.name}.{process}.stacks"
+    words = ("record", "--format", "raw", "--rate", "250", "--output", str(stacks))
+    sampler = await asyncio.create_subprocess_exec(PY_SPY, *words, "--pid", str(side.pids[process][0]), stderr=DEVNULL)
+    try:
+        yield
+    finally:
+        sampler.send_signal(signal.SIGINT)
+        await sampler.wait()
+    say(f"Stacks: {stacks.relative_to(folders.PROJECT)}")
 
 
 def show(trial: Trial) -> None:
@@ -57,8 +85,9 @@ def show(trial: Trial) -> None:
         ("milliseconds", "n", "p50", "p90", "p99", "p99.9", "max"),
         [_latency("answer", trial.answer_ms), *([_latency("commit", trial.commit_ms)] if trial.commit_ms.n else [])],
     )
-    show_table(("process", "CPU µs", "MB first", "MB last"), _costs(trial))
+    show_table(("process", "CPU µs/event", "MB first", "MB last"), _costs(trial))
     say(f"Answers: {trial.statuses}; the most behind at once: {trial.behind_max}.")
+    say(f"The machine's load in the last minute, this and all else: {psutil.getloadavg()[0]:.1f}.")
     for one in trial.problems:
         problem(one)
 

@@ -2,7 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from typing import Final
 
 from bench import cost, evidence
@@ -24,16 +31,28 @@ SLOWEST_PER_SECOND: Final = 100
 """No door is so slow that it accepts fewer."""
 
 Series = dict[str, list[tuple[float, float]]]
+Alongside = Callable[[Side], AbstractAsyncContextManager[None]]
+"""What somebody does with a side while it is under load: a profile, say."""
 
 
-async def run_trial(side: Side, load: Load, *, rss_every_seconds: float | None = None) -> Trial:
-    """One trial of *side*, which is started and stopped around it; memory is looked at as often as asked for."""
+def _nothing(_: Side) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
+async def run_trial(
+    side: Side, load: Load, *, rss_every_seconds: float | None = None, alongside: Alongside = _nothing
+) -> Trial:
+    """One trial of *side*, which is started and stopped around it; memory is looked at as often as asked for.
+
+    *alongside* is entered when the side is warm, and left when all is said.
+    """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(side)
         offsets = await stack.enter_async_context(Offsets(side.ground.stack.kafka_options))
         generator = await stack.enter_async_context(Generator(load, side.door))
         behind = stack.enter_context(_behind(side)) if side.books else None
-        return evidence.judge(await _Running(side, load, offsets, generator, behind).run(rss_every_seconds))
+        running = _Running(side, load, offsets, generator, behind)
+        return evidence.judge(await running.run(rss_every_seconds, alongside))
 
 
 class Stuck(RuntimeError):
@@ -61,14 +80,14 @@ class _Running:
         self._problems: list[str] = []
         self._series: Series = {}
 
-    async def run(self, rss_every_seconds: float | None) -> Evidence:
+    async def run(self, rss_every_seconds: float | None, alongside: Alongside) -> Evidence:
         """From the warmup to the last event said; everything that was seen."""
         await self._warm()
         mark = self._behind.rows.mark() if self._behind else None
         topic = await self._offsets.ends([self._side.door.topic])
         said = await self._said_ends()
         before = self._cost()
-        async with self._sampled(rss_every_seconds):
+        async with alongside(self._side), self._sampled(rss_every_seconds):
             await self._send()
             await self._all_in()
             said_count = await self._all_said(mark, said)
