@@ -63,6 +63,12 @@ def _gates(results: Results) -> str:
     return f"## Gates\n\n{table(header, rows)}" if rows else ""
 
 
+def short(verdict: Verdict) -> tuple[str, ...]:
+    """A gate for a narrow table: its rule, and the median of so many rounds."""
+    name, n, median, _, _, limit, outcome = _gate(verdict)
+    return (name, n, median, limit, outcome)
+
+
 def _gate(verdict: Verdict) -> tuple[str, ...]:
     gate, seen = verdict.gate, verdict.measured
     limit = f"{gate.bound} {number(gate.limit)} {gate.unit}".rstrip()

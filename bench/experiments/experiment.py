@@ -27,7 +27,7 @@ class Case:
     books: int = 1
     stack: str = "main"  # Cases of one stack share its two servers, and the rows in them.
     known_subscribers: int = 0  # So many are in the books before the first trial on that stack.
-    look_every_seconds: float | None = None  # How often memory is looked at during the trial; None: at its ends only.
+    rss_every_seconds: float | None = None  # How often memory is looked at during the trial; None: at its ends only.
     collects_traces: bool = False  # Whether somebody listens for spans, and the processes are told where.
 
 

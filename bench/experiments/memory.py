@@ -24,7 +24,7 @@ PROCESSES: Final = (*OURS, *SERVERS)
 
 def cases(quick: bool) -> Sequence[Case]:
     """One long burst, each process looked at every few seconds."""
-    return [Case("ours", "ours", burst(EVENTS, quick=quick), look_every_seconds=LOOK_EVERY_SECONDS)]
+    return [Case("ours", "ours", burst(EVENTS, quick=quick), rss_every_seconds=LOOK_EVERY_SECONDS)]
 
 
 def judge(part: Part) -> Sequence[Verdict]:
