@@ -6,11 +6,12 @@ database of their own, under the same migrations, so no side ever sees another's
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -65,7 +66,7 @@ class Part:
 
     name: str
     program: Program
-    answers: bool = True  # Whether it serves `/readyz`; else its open port is enough.
+    answers: bool = True  # Whether it serves `/readyz`; else it is enough that it listens.
 
 
 class Side:
@@ -119,8 +120,13 @@ class Side:
 
     async def _ready(self, child: Child, part: Part) -> None:
         program = part.program
-        ready = (lambda: health.is_ready(program.url)) if part.answers else (lambda: ports.is_open(program.port))
-        await child.until(ready, READY_SECONDS_MAX, every_seconds=READY_EVERY_SECONDS)
+        await child.until(
+            lambda: _listens(child.pid, program.port), READY_SECONDS_MAX, every_seconds=READY_EVERY_SECONDS
+        )
+        if part.answers:
+            await child.until(
+                lambda: health.is_ready(program.url), READY_SECONDS_MAX, every_seconds=READY_EVERY_SECONDS
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,14 @@ class Wish:
     ingresses: int = 1
     books: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether that very process listens there: several doors share a port, and an open one may be a sister's."""
+    with suppress(psutil.NoSuchProcess):
+        found = psutil.Process(pid).net_connections("tcp")
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found)
+    return False
 
 
 class Ground:
