@@ -11,6 +11,7 @@ UV := .cache/bootstrap/bin/uv
 RUN := .venv/bin
 PYTHON_WANTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .PHONY: help
 help: ## This list
@@ -27,6 +28,10 @@ test: check ## Everything but the long runs, on real Kafka and real PostgreSQL
 .PHONY: test-long
 test-long: check ## Everything, the full crosses and the long runs too
 	@$(RUN)/python -m pytest -m "long or not long" -n 2 --dist loadfile $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: install ## How fast: ours beside its own bare parts (an hour)
+	@$(RUN)/python -m bench $(BENCH_ARGS)
 
 .PHONY: check
 check: install ## The quick part: format, lint, types, import contracts, migrations

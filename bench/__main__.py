@@ -107,7 +107,10 @@ async def _run(chosen: Sequence[Experiment], *, rounds: int | None, quick: bool,
         for one in chosen:
             count = rounds or (1 if quick else one.rounds)
             bars = Bars(progress, one, count * len(one.cases(quick)))
-            await stage.run(one, rounds=count, quick=quick, watcher=bars, keep=lambda part: _keep(part, file))
+            try:
+                await stage.run(one, rounds=count, quick=quick, watcher=bars, keep=lambda part: _keep(part, file))
+            except CannotStart as why:  # The next one begins with servers of its own.
+                console.problem(f"{one.name}: {why}")
             bars.done()
             progress.advance(whole)
 

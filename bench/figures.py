@@ -15,6 +15,7 @@ class Column:
 
     title: str
     pick: Pick
+    spread: bool = True  # Whether the extremes stand beside the median: a table has 120 columns.
 
 
 OURS: Final = ("ingress", "books", "relay")
@@ -45,6 +46,11 @@ def committed_seconds(trial: Trial) -> float:
 def seconds_behind(trial: Trial) -> float:
     """From the last answer to the last commit: what had piled up between the two."""
     return max(0.0, trial.seconds["committed"] - trial.seconds["accepted"])
+
+
+def said_ms_after(trial: Trial) -> float:
+    """From the last commit to the moment when the last event about it was out, in milliseconds."""
+    return 1_000 * (trial.seconds["said"] - trial.seconds["committed"])
 
 
 def commit_ms_p50(trial: Trial) -> float:
@@ -91,5 +97,6 @@ BEHIND: Final = Column("behind at the end, s", seconds_behind)
 BEHIND_MAX: Final = Column("events behind, most", behind_max)
 ANSWER_P50: Final = Column("answer p50 ms", answer_ms_p50)
 ANSWER_P99: Final = Column("answer p99 ms", answer_ms_p99)
+SAID_AFTER: Final = Column("said after, ms", said_ms_after)
 COMMIT_P50: Final = Column("commit p50 ms", commit_ms_p50)
 COMMIT_P99: Final = Column("commit p99 ms", commit_ms_p99)

@@ -133,8 +133,8 @@ def _latency(axes: Axes, results: Results) -> None:
     axes.set_yscale("log")
     axes.set_xticks(latency.RATES, [f"{rate:,}/s" for rate in latency.RATES])
     axes.minorticks_off()
-    ticks = (2, 5, 10, 20, 50, 100, 250, 500)
-    axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    ticks = (2, 5, 10, 20, 50, 100, 250, 500, 1_000, 2_000)
+    axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.legend(frameon=False, fontsize=9)
     return None
 

@@ -3,6 +3,7 @@
 python -m bench.report bench/results/2026-01-31-abc1234.json
 """
 
+import textwrap
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,6 +20,7 @@ from bench.results import Part, Results
 QUICK: Final = "A quick run: tiny sizes, to see that everything works.  No gate is judged by it."
 CELLS: Final = "Cells are medians of the rounds, with the smallest and the largest round in parentheses."
 PROBLEMS_SHOWN_MAX: Final = 10
+COLUMNS_MAX: Final = 118
 
 
 def report(results: Results) -> str:
@@ -37,8 +39,8 @@ def verdicts(results: Results) -> list[Verdict]:
 
 def _head(results: Results) -> str:
     words = ["# What was measured", *([f"**{QUICK}**"] if results.quick else [])]
-    machines = {part.machine.commit: part.machine for part in results.parts.values()}
-    return "\n\n".join((*words, *map(_machine, machines.values()), CELLS))
+    machines = {_machine(part.machine): None for part in results.parts.values()}
+    return "\n\n".join((*words, *machines, CELLS))
 
 
 def _machine(machine: Machine) -> str:
@@ -46,11 +48,10 @@ def _machine(machine: Machine) -> str:
     lines = (
         f"{machine.at[:10]}, commit {machine.commit}{changed}",
         f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB, Linux {machine.kernel}",
-        f"load before the run {machine.load_1_minute:g} (one minute)",
         _versions({"Python": machine.python, "Java": machine.java} | machine.servers),
         _versions(machine.packages),
     )
-    return "\n".join(f"- {line}" for line in lines if line)
+    return "\n".join(textwrap.fill(line, COLUMNS_MAX, initial_indent="- ", subsequent_indent="  ") for line in lines)
 
 
 def _versions(versions: dict[str, str]) -> str:
@@ -81,29 +82,40 @@ def _gate(verdict: Verdict) -> tuple[str, ...]:
 
 def _part(part: Part) -> str:
     experiment = ALL[part.experiment]
-    shown = (_figures(part), _cpu(part), experiment.details(part), _problems(part))
+    shown = (_when(part), _figures(part), _cpu(part), experiment.details(part), _problems(part))
     return "\n\n".join((f"## {part.experiment}: {experiment.question}", *(text for text in shown if text)))
+
+
+def _when(part: Part) -> str:
+    began = f"{part.machine.at[11:16]} UTC, one-minute load before it {part.machine.load_1_minute:g}"
+    return f"Begun at {began}; {part.rounds} rounds asked for."
 
 
 def _figures(part: Part) -> str:
     columns = ALL[part.experiment].columns
     rows = [
-        (variant, str(len(part.trials(variant))), *(spread(part.summary(variant, column.pick)) for column in columns))
+        (variant, str(len(part.trials(variant))), *(_cell(part, variant, column) for column in columns))
         for variant in part.variants
     ]
     return table(("variant", "n", *(column.title for column in columns)), rows) if rows else ""
 
 
+def _cell(part: Part, variant: str, column: figures.Column) -> str:
+    return spread(part.summary(variant, column.pick)) if column.spread else _median(part, variant, column.pick)
+
+
 def _cpu(part: Part) -> str:
     picks = {process: figures.cpu_us(process) for process in (*OURS, *SERVERS)}
     picks |= {"sum": figures.cpu_us_in_all, f"({GENERATOR})": figures.cpu_us(GENERATOR)}
-    rows = [(variant, *(_median(part, variant, pick) for pick in picks.values())) for variant in part.variants]
-    return f"CPU µs an event, medians:\n\n{table(('variant', *picks), rows)}" if rows else ""
+    trials = [run.trial for run in part.runs]
+    there = {name: pick for name, pick in picks.items() if any(map(pick, trials))}
+    rows = [(variant, *(_median(part, variant, pick) for pick in there.values())) for variant in part.variants]
+    return f"CPU µs an event, medians:\n\n{table(('variant', *there), rows)}" if rows else ""
 
 
 def _median(part: Part, variant: str, pick: figures.Pick) -> str:
     seen = part.summary(variant, pick)
-    return number(seen.median) if seen and seen.high else ""
+    return number(seen.median) if seen else ""
 
 
 def _problems(part: Part) -> str:

@@ -4,23 +4,24 @@ from typing import Final, LiteralString
 
 import psycopg
 
+from ops.local import java
 from ops.local.kafka_jars import JARS
 
 SETTINGS: Final[LiteralString] = """
-    SELECT name, setting || coalesce(' ' || unit, '') FROM pg_settings
+    SELECT name, current_setting(name) FROM pg_settings
     WHERE name IN ('fsync', 'full_page_writes', 'shared_buffers', 'synchronous_commit', 'wal_compression')
     ORDER BY name
 """
 
 
 async def describe(superuser_url: str) -> dict[str, str]:
-    """Versions and settings by name."""
+    """Versions and settings by name, as the local stack runs them; somebody else's Kafka tells nobody its own."""
     async with await psycopg.AsyncConnection.connect(superuser_url, autocommit=True) as connection:
         version = connection.info.server_version
         rows = await (await connection.execute(SETTINGS)).fetchall()
-    return {"PostgreSQL": f"{version // 10_000}.{version % 10_000}", "Kafka": _kafka(), **dict(rows)}
-
-
-def _kafka() -> str:
-    """The version that the local stack runs; somebody else's Kafka says it to nobody."""
-    return JARS.name.removeprefix("kafka-")
+    return {
+        "PostgreSQL": f"{version // 10_000}.{version % 10_000}",
+        **dict(rows),
+        "Kafka": JARS.name.removeprefix("kafka-"),
+        "its JVM's flags": " ".join(java.flags(program)) if (program := java.program()) else "a container's",
+    }

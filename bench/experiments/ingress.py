@@ -35,6 +35,6 @@ EXPERIMENT: Final = Experiment(
     rounds=5,
     cases=cases,
     judge=judge,
-    minutes=4,
+    minutes=3,
     columns=(ACCEPTED, ANSWER_P50, ANSWER_P99),
 )

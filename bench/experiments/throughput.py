@@ -30,5 +30,5 @@ EXPERIMENT: Final = Experiment(
     rounds=5,
     cases=cases,
     judge=judge,
-    minutes=4,
+    minutes=3,
 )
