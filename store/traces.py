@@ -5,11 +5,11 @@ the deciding between them.  Each fact's goes on from its request, lasts from its
 the events that it caused go on from.  A batch without a sampled fact leaves nothing, and nobody asks twice.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.context import Context
 
@@ -82,10 +82,10 @@ class Batches:
         self._group = group
         self._read_at_ns: dict[Place, int] = {}  # Of sampled records that are not committed yet.
 
-    def note(self, message: Any) -> None:
-        """A record is here, as Faust has it; its batch may have to wait for the one before."""
-        if tracing.HEADER in dict(message.headers or ()):
-            self._read_at_ns[message.topic, message.partition, message.offset] = tracing.now_ns()
+    def note(self, records: Iterable[Record]) -> None:
+        """These records are here; their batch may have to wait for the one before."""
+        at_ns = tracing.now_ns()
+        self._read_at_ns.update((_place(record), at_ns) for record in records if tracing.HEADER in record.headers)
 
     @contextmanager
     def batch(self, records: Sequence[Record]) -> Iterator[None]:

@@ -1,9 +1,9 @@
 """From Faust's stream into the intake: take what is there, commit it, acknowledge it last.
 
-Two tasks with a short queue between them.  One reads the stream and does nothing else; the other takes whatever has
-gathered while it was committing, so batches need no timer, a lone fact waits for nobody, and load fills them.  (One
-task that both reads and commits can be caught by a rebalance holding half a batch: Faust empties its buffer, the next
-event never comes, and the rebalance waits for acknowledgements that only the next event would bring.)
+Two tasks with a batch's worth of room between them.  One reads the stream and does nothing else; the other takes
+whatever has gathered while it was committing, so batches need no timer, a lone fact waits for nobody, and load fills
+them.  (One task that both reads and commits can be caught by a rebalance holding half a batch: Faust empties its
+buffer, the next event never comes, and the rebalance waits for acknowledgements that only the next event would bring.)
 
 An exception that leaves a Faust agent acknowledges what it was working on.  So none ever does: the process ends.
 """
@@ -11,9 +11,9 @@ An exception that leaves a Faust agent acknowledges what it was working on.  So 
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
-from faust import EventT, Stream, StreamT
+from faust import Stream, StreamT
 from prometheus_client import Counter, Histogram
 
 from runtime.failpoints import Failpoints
@@ -23,6 +23,8 @@ from runtime.metrics import LATENCY_SECONDS_BUCKETS
 from store.records import Record
 from store.traces import Batches
 from streams.ending import End
+from streams.gathering import Gathering
+from streams.parcels import Piece, pieces, unpack
 from streams.progress import Progress
 
 FACT_ID_HEADER: Final = "fact_id"
@@ -63,71 +65,48 @@ class BooksAgent:
         self._records_max = records_max
         self._end = end
         self._traced = traced
-        self._gathered: asyncio.Queue[EventT[Any]] = asyncio.Queue(maxsize=records_max)
+        self._gathered = Gathering(records_max)
 
     async def run(self, stream: StreamT[bytes]) -> None:
         """Bring the stream's events into the books for ever; ends with the process, or when it is cancelled."""
         unacknowledged = cast("Stream[bytes]", stream).noack()
         committing = asyncio.create_task(self._commit(unacknowledged), name="books-commit")
-        gather = self._gathered.put if self._traced is None else self._note_and_gather
         try:
             async for event in unacknowledged.events():
-                await gather(event)
+                if self._traced is not None:
+                    self._traced.note(unpack(event.message))
+                for piece in pieces(event, self._records_max):
+                    await self._gathered.put(piece)
         except Exception as failure:  # noqa: BLE001  # Whatever it is, it must not reach Faust.
             self._end(f"the stream failed: {type(failure).__name__}: {failure}")
         finally:
             committing.cancel()
 
-    async def _note_and_gather(self, event: EventT[Any]) -> None:
-        assert self._traced is not None, "nobody else notes when a record was read"
-        self._traced.note(event.message)
-        await self._gathered.put(event)
-
     async def _commit(self, stream: StreamT[bytes]) -> None:
         try:
             while True:
-                await self._commit_one(stream, await gathered(self._gathered, self._records_max))
+                await self._commit_one(stream, await self._gathered.take())
         except Stop as stop:
             self._end(stop.reason)
         except Exception as failure:  # The intake promises none; were there one, nothing may be acknowledged after it.
             log.exception("the intake broke its promise")
             self._end(f"the intake failed: {type(failure).__name__}")
 
-    async def _commit_one(self, stream: StreamT[bytes], batch: Sequence[EventT[Any]]) -> None:
-        records = [as_record(event.message) for event in batch]
+    async def _commit_one(self, stream: StreamT[bytes], batch: Sequence[Piece]) -> None:
+        records = [record for piece in batch for record in piece.records]
         self._failpoints.reach("after_consume", _fact_ids(records))
         with COMMIT_SECONDS.time(), self._tracing(records):
             await self._intake.take(records)
         self._progress.committed(records)
-        for event in batch:
-            await stream.ack(event)
+        for piece in batch:
+            if piece.event is not None:
+                await stream.ack(piece.event)
         self._failpoints.rest()
-        RECORDS.inc(len(batch))
-        BATCH_RECORDS.observe(len(batch))
+        RECORDS.inc(len(records))
+        BATCH_RECORDS.observe(len(records))
 
     def _tracing(self, records: Sequence[Record]) -> AbstractContextManager[None]:
         return nullcontext() if self._traced is None else self._traced.batch(records)
-
-
-async def gathered(queue: asyncio.Queue[EventT[Any]], records_max: int) -> list[EventT[Any]]:
-    """What is there, at least one event and at most *records_max*, in order."""
-    batch = [await queue.get()]
-    while len(batch) < records_max and not queue.empty():
-        batch.append(queue.get_nowait())
-    return batch
-
-
-def as_record(message: Any) -> Record:
-    """A Faust message as the intake knows it.  A record without a value is an empty one: unreadable, never skipped."""
-    return Record(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        timestamp_ms=round((message.timestamp or 0) * 1000),
-        key=message.key,
-        value=message.value or b"",
-        headers=dict(message.headers or ()),
-    )
 
 
 def _fact_ids(records: Sequence[Record]) -> Iterator[str]:

@@ -16,7 +16,9 @@ from streams.progress import Progress
 from streams.transport import PositionedApp, PositionedTransport
 
 POLL_RECORDS_MAX: Final = 500
-BUFFER_RECORDS_MAX: Final = 1_000
+BUFFER_PARCELS_MAX: Final = 24
+"""Two fetches of all twelve partitions; of one partition alone, so many times a whole poll at the very most."""
+
 COMMIT_SECONDS: Final = 0.5
 METADATA_AGE_MS_MAX: Final = 10_000
 
@@ -37,7 +39,7 @@ def make_app(settings: BooksSettings, progress: Progress, end: End) -> Positione
         broker_max_poll_records=POLL_RECORDS_MAX,
         consumer_metadata_max_age_ms=METADATA_AGE_MS_MAX,  # How late new partitions are noticed.
         processing_guarantee="at_least_once",  # "exactly_once" is broken; effects are exactly-once in PostgreSQL.
-        stream_buffer_maxsize=BUFFER_RECORDS_MAX,
+        stream_buffer_maxsize=BUFFER_PARCELS_MAX,
         stream_wait_empty=True,  # SIGTERM and rebalances wait for the batch in hand.
         topic_allow_declare=False,  # Topics are provisioned from models.topics.
         topic_disable_leader=True,

@@ -1,21 +1,25 @@
 """The seam between Faust and the position that PostgreSQL keeps.
 
-Faust's committed offset can run ahead of what was acknowledged, so it is only an echo.  After every assignment Faust
-asks its consumer to `seek_to_committed` and books what that returns: this one seeks to where PostgreSQL says instead.
-(`on_partitions_assigned` would be too early: Faust's own seek comes after it.)  Pinned by tests/streams/test_seek.py.
+After every assignment Faust asks its consumer to `seek_to_committed` and books what that returns: this one seeks to
+where PostgreSQL says instead.  (`on_partitions_assigned` would be too early: Faust's own seek comes after it.)  And
+what it commits to Kafka, now and then, is an echo of the same position, never a sum of acknowledgements.  Pinned by
+tests/streams/test_seek.py and test_parcels.py.
+
+Records reach Faust in parcels (`streams.parcels`), which is also here because it is the consumer that packs them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 import faust
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, Message
 
 from runtime.failures import Stop
 from runtime.logs import get_logger
 from store.positions import Bounds, TopicPartition
+from streams import parcels
 from streams.ending import End
 from streams.progress import Progress
 
@@ -38,9 +42,44 @@ class PositionedApp(faust.App):
 
 
 class PositionedConsumer(driver.Consumer):
-    """Reads each partition from PostgreSQL's position on, whatever Kafka has booked."""
+    """Reads each partition from PostgreSQL's position on, whatever Kafka has booked, and in parcels."""
 
     app: PositionedApp
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109  # Faust's signature.
+        """One message for each partition that the next fetch brings something of.
+
+        Like Faust's own, but for the packing: nothing is handed out once the flow is stopped or a rebalance has begun,
+        and a fetch that comes back while the flow rests seeks anew.
+        """
+        fetched, active = await self._wait_next_records(timeout)
+        if not fetched or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        generation = self.app.consumer_generation_id
+        for tp, records in fetched.items():
+            if not self._still_flows(generation):
+                return
+            if records and (active is None or tp in active or tp in self._buffered_partitions):
+                yield tp, parcels.pack(tp, records, generation)
+
+    def _still_flows(self, generation: int) -> bool:
+        return self.flow_active and self.app.consumer_generation_id == generation
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        """Every partition that we hold: the books may have got on in one whose parcel is not through yet."""
+        return (tp for tp in self.assignment() if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """What may be committed to Kafka: as far as the books have come."""
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return self.app.progress.positions.get((tp.topic, tp.partition))
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Forget it: between two parcels' offsets lie records, and the intake knows a gap when it sees one."""
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to PostgreSQL's positions and return them.  Where that fails the process ends: never a default."""

@@ -40,7 +40,7 @@ async def taken(
 ) -> list[ReadableSpan]:
     intake = intake or await bench.intake()
     for record in records:
-        batches.note(record)
+        batches.note([record])
     with batches.batch(records):
         await intake.take(records)
     return list(EXPORTER.get_finished_spans())

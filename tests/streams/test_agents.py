@@ -1,13 +1,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import pytest
-from faust import EventT, StreamT
+from faust import StreamT
 
 from ops.local.providers import KafkaServer
 from runtime.failures import Stop
-from streams.agents import BooksAgent, as_record
+from streams.agents import BooksAgent
+from streams.parcels import Piece
 from tests.streams.support import Books, books_settings, committed, new_group, produce, until, worker
 
 MakeTopic = Callable[..., Awaitable[str]]
@@ -62,10 +62,13 @@ async def test_whatever_the_intake_raises_ends_the_process_and_acknowledges_noth
 async def test_acknowledging_before_taking_turns_the_test_above_red(
     kafka: KafkaServer, topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def early(self: BooksAgent, stream: StreamT[bytes], batch: Sequence[EventT[Any]]) -> None:
-        for event in batch:
-            await stream.ack(event)
-        await self._intake.take([as_record(event.message) for event in batch])
+    async def early(self: BooksAgent, stream: StreamT[bytes], batch: Sequence[Piece]) -> None:
+        records = [record for piece in batch for record in piece.records]
+        self._progress.committed(records)
+        for piece in batch:
+            if piece.event is not None:
+                await stream.ack(piece.event)
+        await self._intake.take(records)
 
     monkeypatch.setattr(BooksAgent, "_commit_one", early)
 

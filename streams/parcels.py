@@ -1,0 +1,69 @@
+"""What Faust carries: all records of one partition that one fetch brought, as one message.
+
+Faust does about 90 µs of work for each message, whatever is in it; reading a record costs a sixth of that.  So it is
+handed parcels: under load they hold many records and its work is shared, and a lone record travels alone.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from faust.types import TP, ConsumerMessage
+
+from store.records import Record
+
+CREATE_TIME: Final = 0
+
+
+def as_record(fetched: Any) -> Record:
+    """A record of aiokafka's as the intake knows it; one without a value is an empty one: unreadable, never skipped."""
+    return Record(
+        topic=fetched.topic,
+        partition=fetched.partition,
+        offset=fetched.offset,
+        timestamp_ms=fetched.timestamp or 0,
+        key=fetched.key,
+        value=fetched.value or b"",
+        headers=dict(fetched.headers),
+    )
+
+
+def pack(tp: TP, fetched: Sequence[Any], generation_id: int) -> ConsumerMessage:
+    """The records that a fetch brought of one partition as Faust's message; it goes by the last one's offset."""
+    records = tuple(as_record(one) for one in fetched)
+    last = records[-1]
+    return ConsumerMessage(
+        topic=last.topic,
+        partition=last.partition,
+        offset=last.offset,
+        timestamp=last.timestamp_ms / 1000,
+        timestamp_type=CREATE_TIME,
+        headers=None,
+        key=None,
+        value=records,  # type: ignore[arg-type]  # The raw codec hands on what it is given.
+        checksum=None,
+        tp=tp,
+        generation_id=generation_id,
+    )
+
+
+def unpack(message: Any) -> Sequence[Record]:
+    """The records in a message that `pack` made."""
+    records: Sequence[Record] = message.value
+    return records
+
+
+class Piece:
+    """Records that arrived together, and what is acknowledged once they are in the books: nothing, but for the last."""
+
+    __slots__ = ("event", "records")
+
+    def __init__(self, records: Sequence[Record], event: Any) -> None:
+        self.records = records
+        self.event = event
+
+
+def pieces(event: Any, records_max: int) -> list[Piece]:
+    """A parcel cut to pieces that a batch can hold; the last one stands for the parcel."""
+    records = unpack(event.message)
+    cut = [records[at : at + records_max] for at in range(0, len(records), records_max)]
+    return [*(Piece(part, None) for part in cut[:-1]), Piece(cut[-1], event)]

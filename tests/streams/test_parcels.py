@@ -1,0 +1,116 @@
+"""Faust carries parcels, and nothing is lost, split or booked too early by it."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
+
+from faust.transport import consumer as faust_consumer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ops.local.providers import KafkaServer
+from store.records import Record
+from streams.gathering import Gathering
+from streams.parcels import Piece, pieces
+from streams.transport import PositionedConsumer
+from tests.streams.support import Books, books_settings, committed, new_group, produce, until, worker
+
+MakeTopic = Callable[..., Awaitable[str]]
+
+
+def records_of(count: int, first: int = 0) -> tuple[Record, ...]:
+    return tuple(Record("topic", 0, offset, 0, b"key", b"", {}) for offset in range(first, first + count))
+
+
+def event_of(records: Sequence[Record]) -> SimpleNamespace:
+    return SimpleNamespace(message=SimpleNamespace(value=records))
+
+
+@given(count=st.integers(1, 60), records_max=st.integers(1, 25))
+def test_a_parcel_is_cut_to_what_a_batch_can_hold_and_its_last_piece_stands_for_it(
+    count: int, records_max: int
+) -> None:
+    event = event_of(records_of(count))
+
+    cut = pieces(event, records_max)
+
+    assert tuple(record for piece in cut for record in piece.records) == records_of(count)
+    assert all(len(piece.records) <= records_max for piece in cut)
+    assert [piece.event for piece in cut] == [None] * (len(cut) - 1) + [event]
+
+
+@given(sizes=st.lists(st.integers(1, 10), min_size=1, max_size=40), records_max=st.integers(10, 25))
+@settings(deadline=None)
+def test_what_gathers_is_taken_in_order_and_a_batch_at_a_time(sizes: list[int], records_max: int) -> None:
+    async def play() -> list[list[Piece]]:
+        gathering, taken = Gathering(records_max), 0
+        batches: list[list[Piece]] = []
+
+        async def put_all() -> None:
+            for number, size in enumerate(sizes):
+                await gathering.put(Piece(records_of(size), number))
+
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            tasks.create_task(put_all())
+            while taken < len(sizes):
+                batches.append(await gathering.take())
+                taken += len(batches[-1])
+        return batches
+
+    batches = asyncio.run(play())
+
+    assert [piece.event for batch in batches for piece in batch] == list(range(len(sizes)))
+    assert all(1 <= sum(len(piece.records) for piece in batch) <= records_max for batch in batches)
+
+
+async def test_under_load_a_message_of_fausts_holds_many_records(kafka: KafkaServer, topic: MakeTopic) -> None:
+    name, books = await topic(), Books()
+    await produce(kafka, name, [b"%d" % number for number in range(300)])
+
+    async with worker(books_settings(kafka, new_group()), name, books) as running:
+        await until(lambda: len(books.taken) == 300)
+        assert running.app.monitor.messages_received_total < 100
+
+    assert [record.value for record in books.taken] == [b"%d" % number for number in range(300)]
+
+
+async def test_kafka_hears_how_far_the_books_are_even_within_a_parcel_and_never_more(
+    kafka: KafkaServer, topic: MakeTopic
+) -> None:
+    name, group, books = await topic(), new_group(), Books()
+    await produce(kafka, name, [b"fact"] * 100)
+    take = books.take
+
+    async def take_three_batches(records: Sequence[Record]) -> None:
+        if len(books.batches) == 3:
+            books.open.clear()
+        await take(records)
+
+    books.take = take_three_batches  # type: ignore[method-assign]
+    async with worker(books_settings(kafka, group), name, books, records_max=10) as running:
+        try:
+            await until(lambda: books.waiting and len(books.batches) == 3)
+            async with asyncio.timeout(20):
+                while (booked := await committed(kafka, group, name)) != 30:
+                    assert booked is None or booked < 30
+        finally:
+            books.open.set()
+        await until(lambda: len(books.taken) == 100)
+
+    assert running.ended == []
+    assert await committed(kafka, group, name) == 100
+
+
+def test_the_seam_of_the_parcels_is_where_it_was() -> None:
+    drain = inspect.getsource(faust_consumer.Consumer._drain_messages)
+    original = inspect.getsource(faust_consumer.Consumer.getmany)
+
+    assert "getmany(timeout=1.0)" in drain
+    assert "callback(message)" in drain
+    assert "self._add_gap(" in drain
+    assert "self._filter_tps_with_pending_acks(topics)" in inspect.getsource(faust_consumer.Consumer.force_commit)
+    assert "self._new_offset(tp)" in inspect.getsource(faust_consumer.Consumer._filter_committable_offsets)
+    for asked in ("_wait_next_records(timeout)", "flow_active", "consumer_generation_id", "_buffered_partitions"):
+        assert asked in original, "Faust asks something else before it hands a record out"
+        assert asked.removesuffix("(timeout)") in inspect.getsource(PositionedConsumer)
