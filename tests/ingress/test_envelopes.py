@@ -233,7 +233,9 @@ usual_events = st.fixed_dictionaries(
 
 @given(usual_events, st.booleans())
 @settings(max_examples=1_000, deadline=None)
-def test_the_short_way_tells_what_the_long_way_tells(event: dict[str, Any], livemode: bool) -> None:  # Hypothesis' argument.
+def test_the_short_way_tells_what_the_long_way_tells(
+    event: dict[str, Any], livemode: bool
+) -> None:  # Hypothesis' argument.
     body = json.dumps(event).encode()
 
     assert read(body, RECEIVED, livemode=livemode) == read_leniently(body, RECEIVED, livemode=livemode)
