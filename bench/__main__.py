@@ -32,7 +32,7 @@ from runtime import clock
 RESULTS: Final = folders.PROJECT / "bench" / "results"
 QUICK_RESULTS: Final = folders.DEFAULT_HOME / "bench"
 EXIT_STATUS_PROBLEMS: Final = 1
-SECONDS_OF_A_QUICK_TRIAL: Final = 6.0
+SECONDS_OF_A_QUICK_TRIAL: Final = 8.0
 
 Names = Annotated[list[str] | None, typer.Argument(help=f"Some of: {', '.join(ALL)}.  Without any, all of them.")]
 Rounds = Annotated[int | None, typer.Option("--rounds", min=1, help="Rounds of each experiment, not its own number.")]

@@ -88,7 +88,7 @@ def _part(part: Part) -> str:
 
 def _when(part: Part) -> str:
     began = f"{part.machine.at[11:16]} UTC, one-minute load before it {part.machine.load_1_minute:g}"
-    return f"Begun at {began}; {part.rounds} rounds asked for."
+    return f"Begun at {began}.  Rounds asked for: {part.rounds}."
 
 
 def _figures(part: Part) -> str:
