@@ -36,7 +36,7 @@ class Bodies:
         try:
             yield body
         finally:
-            self._held_bytes -= len(body.content)
+            self._held_bytes -= body.held_bytes
 
     def make_room(self, size: int) -> bool:
         """Whether *size* more bytes fit; if they do, they are held."""
@@ -50,11 +50,18 @@ class Body:
     """One body, as far as it has come."""
 
     def __init__(self, bodies: Bodies) -> None:
-        self.content = bytearray()
+        self.held_bytes = 0
         self._bodies = bodies
+        self._pieces: list[bytes] = []
+
+    def whole(self) -> bytes:
+        """All that was read."""
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
     async def read(self, request: web.BaseRequest) -> Answer | None:
-        """Read all of it into `content`; the answer, if it cannot be read to its end."""
+        """Read all of it; the answer, if it cannot be read to its end."""
+        if request.content.is_eof() and not request.content.exception():  # It came with its headers, as most do.
+            return self._add(request.content.read_nowait())
         try:
             async with asyncio.timeout(self._bodies.seconds_max):
                 await _invite(request)
@@ -66,11 +73,17 @@ class Body:
 
     async def _gather(self, request: web.BaseRequest) -> Answer | None:
         async for piece in request.content.iter_any():
-            if len(self.content) + len(piece) > self._bodies.bytes_max:
-                return Answer.TOO_LARGE
-            if not self._bodies.make_room(len(piece)):
-                return Answer.CROWDED
-            self.content += piece
+            if refused := self._add(piece):
+                return refused
+        return None
+
+    def _add(self, piece: bytes) -> Answer | None:
+        if self.held_bytes + len(piece) > self._bodies.bytes_max:
+            return Answer.TOO_LARGE
+        if not self._bodies.make_room(len(piece)):
+            return Answer.CROWDED
+        self.held_bytes += len(piece)
+        self._pieces.append(piece)
         return None
 
 

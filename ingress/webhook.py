@@ -38,6 +38,7 @@ BACKLOG: Final = 1_024
 CLEANUP_SECONDS_MAX: Final = 1.0
 
 REQUESTS = Counter("ingress_requests_total", "Requests at Stripe's door, by what became of them", ["outcome"])
+COUNTS = {answer: REQUESTS.labels(answer.value) for answer in Answer}
 SECONDS = Histogram("ingress_request_seconds", "From headers to answer", buckets=LATENCY_SECONDS_BUCKETS)
 DOUBTS = Counter("ingress_doubts_total", "Requests that were not believed, by why", ["doubt"])
 MISFITS = Counter("ingress_misfits_total", "Signed bodies that were no event, by why", ["misfit"])
@@ -88,16 +89,18 @@ class Door:
         return self._say(Answer.NO_SUCH_PLACE, request)
 
     async def _count(self, request: web.BaseRequest) -> web.Response:
-        with SECONDS.time():
-            try:
-                answer = await self._hear(request)
-            except Exception as error:  # noqa: BLE001  # Whatever we got wrong, Stripe shall send it again.
-                _tell_of(error)
-                answer = Answer.OUR_BUG
+        began = clock.monotonic()
+        try:
+            answer = await self._hear(request)
+        except Exception as error:  # noqa: BLE001  # Whatever we got wrong, Stripe shall send it again.
+            _tell_of(error)
+            answer = Answer.OUR_BUG
+        finally:
+            SECONDS.observe(clock.monotonic() - began)
         return self._say(answer, request)
 
     def _say(self, answer: Answer, request: web.BaseRequest) -> web.Response:
-        REQUESTS.labels(answer.value).inc()
+        COUNTS[answer].inc()
         said = response(answer, self._settings.retry_after_seconds)
         if connection_of(request).leaving or not request.content.is_eof():
             said.force_close()  # The rest of the body is not ours to wait for.
@@ -118,7 +121,7 @@ class Door:
         with self._bodies.holding() as body:
             if refused := await body.read(request):
                 return refused
-            return await self._judge(claim, bytes(body.content), received_at)
+            return await self._judge(claim, body.whole(), received_at)
 
     async def _judge(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Answer:
         envelope = self._verified(claim, body, received_at)
