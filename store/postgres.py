@@ -125,6 +125,7 @@ def _session(statement_seconds_max: int) -> dict[str, str]:
     """Waiting for a lock ends before the statement does: else somebody's lock would look like a fact's poison."""
     return {
         "TimeZone": "UTC",
+        "plan_cache_mode": "force_generic_plan",  # Our statements take arrays: no plan is better for being made anew.
         "statement_timeout": f"{statement_seconds_max * 1_000}ms",
         "lock_timeout": f"{statement_seconds_max * 400}ms",
         "tcp_keepalives_idle": "5",

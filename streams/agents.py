@@ -55,17 +55,16 @@ class BooksAgent:
         intake: Takes,
         progress: Progress,
         failpoints: Failpoints,
-        records_max: int,
+        room: Gathering,
         end: End,
         traced: Batches | None = None,
     ) -> None:
         self._intake = intake
         self._progress = progress
         self._failpoints = failpoints
-        self._records_max = records_max
         self._end = end
         self._traced = traced
-        self._gathered = Gathering(records_max)
+        self._gathered = room
 
     async def run(self, stream: StreamT[bytes]) -> None:
         """Bring the stream's events into the books for ever; ends with the process, or when it is cancelled."""
@@ -75,7 +74,7 @@ class BooksAgent:
             async for event in unacknowledged.events():
                 if self._traced is not None:
                     self._traced.note(unpack(event.message))
-                for piece in pieces(event, self._records_max):
+                for piece in pieces(event, self._gathered.records_max):
                     await self._gathered.put(piece)
         except Exception as failure:  # noqa: BLE001  # Whatever it is, it must not reach Faust.
             self._end(f"the stream failed: {type(failure).__name__}: {failure}")

@@ -28,6 +28,7 @@ from streams.app import make_app, raw_topic
 from streams.broker import wait_for_broker
 from streams.ending import end_process
 from streams.gaps import KafkaGapJudge
+from streams.gathering import Gathering
 from streams.patience import ask_patiently
 from streams.progress import Progress
 from streams.transport import PositionedApp
@@ -61,7 +62,7 @@ class Books(Service):
             self._intake,
             progress,
             self._failpoints,
-            config.batch_records_max,
+            Gathering(config.batch_records_max, config.batch_fill_seconds_max),
             end_process,
             Batches(tracer, config.kafka_group) if tracer else None,
         )

@@ -17,6 +17,7 @@ from store.positions import Bounds
 from store.records import Record
 from streams.agents import BooksAgent
 from streams.app import make_app, raw_topic
+from streams.gathering import Gathering
 from streams.progress import Progress
 from streams.transport import PositionedApp
 
@@ -95,7 +96,7 @@ async def worker(
     app = make_app(settings, progress, ended.append)
     app.ask_positions = books.ask
     app.conf.stream_wait_empty = waits_on_stop  # In a test the process goes on, and nobody will acknowledge any more.
-    agent = BooksAgent(books, progress, Failpoints(None), records_max, ended.append)
+    agent = BooksAgent(books, progress, Failpoints(None), Gathering(records_max, 0.02), ended.append)
 
     async def run(stream: object) -> None:
         await agent.run(stream)

@@ -44,7 +44,7 @@ def test_a_parcel_is_cut_to_what_a_batch_can_hold_and_its_last_piece_stands_for_
 @settings(deadline=None)
 def test_what_gathers_is_taken_in_order_and_a_batch_at_a_time(sizes: list[int], records_max: int) -> None:
     async def play() -> list[list[Piece]]:
-        gathering, taken = Gathering(records_max), 0
+        gathering, taken = Gathering(records_max, 0.001), 0
         batches: list[list[Piece]] = []
 
         async def put_all() -> None:
