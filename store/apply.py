@@ -7,7 +7,7 @@ server before deciding goes out at once, and all that is written after it, so a 
 Redriving and discarding a parked fact is the same transaction without a topic behind it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -22,7 +22,7 @@ from models.stripe_events import Fact
 from runtime.failpoints import Failpoints
 from runtime.failures import Poison, Stop
 from runtime.keys import Keyring
-from store import customers, inbox, journal, outbox, parked, positions, stops, traces
+from store import customers, inbox, journal, outbox, parked, positions, traces
 from store import subscriptions as subscription_rows
 from store.inbox import Identity
 from store.parked import Parked, ParkedFact
@@ -79,12 +79,10 @@ async def apply(tools: Tools, batch: Batch) -> Applied:
     traces.begin(Step.ASK)
     async with one_transaction(tools.database) as connection:
         locked = await positions.lock(connection, batch.group, batch.spans)
-        stopped = await stops.ask(connection, batch.group)
         questions = await _ask(connection, [arrival.envelope for arrival in batch.arrivals])
         claimed = await inbox.claim(connection, _claims(batch.arrivals))
         lines = await subscription_rows.load(connection, books.floors(_readable(batch.arrivals)))
-        at = await positions.check(locked, batch.spans, batch.holes)
-        await stops.refuse_if_stopped(stopped, batch.group)
+        at = await positions.check(locked, batch.group, batch.spans, batch.holes)
         fresh, copies = _sorted_out(batch.arrivals, await inbox.read_claimed(claimed), at)
         before = await _answered(connection, questions, lines, [arrival.envelope for arrival in fresh])
         turn = _Turn(tools, before, await parked.read_lanes(questions.lanes))
@@ -210,7 +208,8 @@ class _Turn:
 class _Questions:
     """What was asked of the server and is not read yet."""
 
-    new_customers: Cursor
+    met: Collection[str]
+    named: Collection[str]
     customers: Cursor
     accounts: Cursor
     sequences: Cursor
@@ -221,12 +220,10 @@ async def _ask(connection: Connection, envelopes: Sequence[Envelope]) -> _Questi
     """Take turns on customers and accounts, and ask for what hangs on them; nothing here waits for an answer."""
     met = {envelope.customer: envelope.livemode for envelope in envelopes if envelope.customer}
     named = {account_of_platform(envelope.account) for envelope in envelopes if envelope.account}
-    new_customers = await customers.meet(connection, met)
-    locked_customers = await customers.lock_customers(connection, met)
-    await customers.open_accounts(connection, met, named)
     return _Questions(
-        new_customers=new_customers,
-        customers=locked_customers,
+        met=met,
+        named=named,
+        customers=await customers.lock_customers(connection, met),
         accounts=await customers.lock_accounts(connection, met, named),
         sequences=await outbox.load_sequences(connection, met, named),
         lanes=await parked.lanes(connection, met, named),
@@ -235,14 +232,15 @@ async def _ask(connection: Connection, envelopes: Sequence[Envelope]) -> _Questi
 
 async def _answered(connection: Connection, questions: _Questions, lines: Cursor, fresh: Sequence[Envelope]) -> Books:
     """Read the answers: the books as they are before the batch."""
-    new = {row["customer_id"] for row in await questions.new_customers.fetchall()}
+    locked = await customers.read_customers(questions.customers, questions.met)
+    linked = {customer.account_id for customer in locked.customers.values()}
     before = Books(
-        customers=await customers.read_customers(questions.customers),
-        account_seqs=await customers.read_accounts(questions.accounts),
+        customers=locked.customers,
+        account_seqs=await customers.read_accounts(questions.accounts, linked.union(questions.named)),
         topic_seqs=await outbox.read_sequences(questions.sequences),
         lines=await subscription_rows.read(lines),
     )
-    moving = sorted({customer.customer_id for customer in _renamed(before, fresh)} - new)
+    moving = sorted({customer.customer_id for customer in _renamed(before, fresh)} - locked.new)
     if moving:  # Rare: a customer known by itself is named by the platform now, and its subscriptions are said again.
         ids = await subscription_rows.of_customers(connection, moving)
         floors = {line_id: subscription_rows.THE_LAST_ONE_ONLY for line_id in ids if line_id not in before.lines}

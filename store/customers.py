@@ -1,43 +1,53 @@
 """Customers and accounts: whose is it, and the rows on which facts of one account take turns."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from models.customers import Customer, account_of_customer
+from runtime.failures import Transient
 from store.arrays import Bigints, Booleans, Moments, Texts
 from store.postgres import Connection, Cursor
 
-MEET: Final[LiteralString] = """
-    INSERT INTO customers (customer_id, account_id, livemode)
-    SELECT * FROM unnest(%(customer_ids)b::text[], %(account_ids)b::text[], %(livemodes)b::boolean[])
-    ON CONFLICT DO NOTHING
-    RETURNING customer_id
-"""
-
 LOCK_CUSTOMERS: Final[LiteralString] = """
-    SELECT customer_id, account_id, livemode, platform_id, named_at, named_by, deleted_at
-    FROM customers
-    WHERE customer_id = ANY(%(customer_ids)b::text[])
-    ORDER BY customer_id
-    FOR UPDATE
-"""
-
-OPEN_ACCOUNTS: Final[LiteralString] = """
-    INSERT INTO accounts (account_id)
-    SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[])
-    UNION
-    SELECT unnest(%(named)b::text[])
-    ORDER BY 1
-    ON CONFLICT DO NOTHING
+    WITH new AS (
+        INSERT INTO customers (customer_id, account_id, livemode)
+        SELECT * FROM unnest(%(customer_ids)b::text[], %(account_ids)b::text[], %(livemodes)b::boolean[])
+        ON CONFLICT DO NOTHING
+        RETURNING customer_id, account_id, livemode
+    ), known AS (
+        SELECT customer_id, account_id, livemode, platform_id, named_at, named_by, deleted_at
+        FROM customers
+        WHERE customer_id = ANY(%(customer_ids)b::text[])
+        ORDER BY customer_id
+        FOR UPDATE
+    )
+    SELECT customer_id, account_id, livemode, platform_id, named_at, named_by, deleted_at, false AS new FROM known
+    UNION ALL
+    SELECT customer_id, account_id, livemode, NULL, NULL, NULL, NULL, true FROM new
 """
 
 LOCK_ACCOUNTS: Final[LiteralString] = """
-    SELECT account_id, last_seq
-    FROM accounts
-    WHERE account_id = ANY(%(named)b::text[])
-       OR account_id IN (SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[]))
-    ORDER BY account_id
-    FOR UPDATE
+    WITH wanted AS MATERIALIZED (
+        SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[])
+        UNION
+        SELECT unnest(%(named)b::text[])
+        ORDER BY 1
+    ), new AS (
+        INSERT INTO accounts (account_id)
+        SELECT account_id FROM wanted
+        ON CONFLICT DO NOTHING
+        RETURNING account_id, last_seq
+    ), known AS (
+        SELECT account_id, last_seq
+        FROM accounts
+        WHERE account_id = ANY(ARRAY(SELECT account_id FROM wanted))
+        ORDER BY account_id
+        FOR UPDATE
+    )
+    SELECT account_id, last_seq FROM known
+    UNION ALL
+    SELECT account_id, last_seq FROM new
 """
 
 SAVE_CUSTOMERS: Final[LiteralString] = """
@@ -58,49 +68,59 @@ SAVE_ACCOUNTS: Final[LiteralString] = """
 """
 
 
-async def meet(connection: Connection, customers: Mapping[str, bool]) -> Cursor:
-    """Make rows for customers that nobody knew, by id and livemode: what does not exist cannot be locked.
+async def lock_customers(connection: Connection, customers: Mapping[str, bool]) -> Cursor:
+    """Take the turn on customers, by id and livemode, in one order for everybody.
 
-    The answer holds the customers that were new.
+    What does not exist cannot be locked, so those that nobody knew are made.
     """
-    ids = Texts(sorted(customers))
+    ids = sorted(customers)
     return await connection.execute(
-        MEET,
+        LOCK_CUSTOMERS,
         {
-            "customer_ids": ids,
-            "account_ids": Texts(map(account_of_customer, sorted(customers))),
-            "livemodes": Booleans(customers[customer_id] for customer_id in sorted(customers)),
+            "customer_ids": Texts(ids),
+            "account_ids": Texts(map(account_of_customer, ids)),
+            "livemodes": Booleans(customers[customer_id] for customer_id in ids),
         },
     )
 
 
-async def lock_customers(connection: Connection, customer_ids: Collection[str]) -> Cursor:
-    """Take the turn on these customers, in one order for everybody."""
-    return await connection.execute(LOCK_CUSTOMERS, {"customer_ids": Texts(sorted(customer_ids))})
-
-
-async def open_accounts(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> None:
-    """Make rows for accounts that nobody had: those that these customers are linked to, and those that facts name."""
-    await connection.execute(
-        OPEN_ACCOUNTS, {"customer_ids": Texts(sorted(customer_ids)), "named": Texts(sorted(named))}
-    )
-
-
 async def lock_accounts(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:
-    """Take the turn on the accounts that these customers are linked to, and on those that facts name."""
+    """Take the turn on the accounts that these customers are linked to and on those that facts name, new ones too."""
     return await connection.execute(
         LOCK_ACCOUNTS, {"customer_ids": Texts(sorted(customer_ids)), "named": Texts(sorted(named))}
     )
 
 
-async def read_customers(locked: Cursor) -> dict[str, Customer]:
-    """The customers that were locked, by id."""
-    return {row["customer_id"]: Customer.model_validate(row) for row in await locked.fetchall()}
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Customers that are ours to change until the transaction ends, by id, and which of them were new."""
+
+    customers: dict[str, Customer]
+    new: frozenset[str]
 
 
-async def read_accounts(locked: Cursor) -> dict[str, int]:
-    """The last sequence of the accounts that were locked, by id."""
-    return {row["account_id"]: row["last_seq"] for row in await locked.fetchall()}
+async def read_customers(locked: Cursor, asked: Collection[str]) -> Locked:
+    """The customers that were locked.
+
+    Raises Transient when one is not among them: somebody else made it while we looked, and the next try will see it.
+    """
+    rows = await locked.fetchall()
+    new = frozenset(row["customer_id"] for row in rows if row.pop("new"))
+    customers = {row["customer_id"]: Customer.model_validate(row) for row in rows}
+    _require_all(customers, asked, "customer")
+    return Locked(customers, new)
+
+
+async def read_accounts(locked: Cursor, asked: Collection[str]) -> dict[str, int]:
+    """The last sequence of the accounts that were locked, by id; raises Transient as `read_customers` does."""
+    accounts = {row["account_id"]: row["last_seq"] for row in await locked.fetchall()}
+    _require_all(accounts, asked, "account")
+    return accounts
+
+
+def _require_all(found: Collection[str], asked: Collection[str], what: str) -> None:
+    if missing := set(asked) - set(found):
+        raise Transient(f"met by two at once: {what} {min(missing)}")
 
 
 async def save_customers(connection: Connection, customers: Iterable[Customer]) -> None:

@@ -22,17 +22,16 @@ EVENT_SOURCE: Final = "/billstream/books"
 SEQUENCES: Final[LiteralString] = """
     SELECT account_id, topic, last_sequence
     FROM outbox_sequences
-    WHERE account_id = ANY(%(named)b::text[])
-       OR account_id IN (SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[]))
-"""
-
-SAVE_SEQUENCES: Final[LiteralString] = """
-    INSERT INTO outbox_sequences (account_id, topic, last_sequence)
-    SELECT * FROM unnest(%(account_ids)b::text[], %(topics)b::text[], %(lasts)b::bigint[])
-    ON CONFLICT (account_id, topic) DO UPDATE SET last_sequence = excluded.last_sequence
+    WHERE account_id = ANY(
+        %(named)b::text[] || ARRAY(SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[])))
 """
 
 WRITE: Final[LiteralString] = """
+    WITH sequences AS (
+        INSERT INTO outbox_sequences (account_id, topic, last_sequence)
+        SELECT * FROM unnest(%(advanced)b::text[], %(on_topics)b::text[], %(lasts)b::bigint[])
+        ON CONFLICT (account_id, topic) DO UPDATE SET last_sequence = excluded.last_sequence
+    )
     INSERT INTO outbox (written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject,
                         occurred_at, data, traceparent)
     SELECT clock_timestamp(), topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at, data,
@@ -106,16 +105,11 @@ async def write(connection: Connection, said: Sequence[Said]) -> None:
         return
     lasts = {(one.event.account_id, one.event.topic.name): one.sequence for one in said if one.sequence is not None}
     await connection.execute(
-        SAVE_SEQUENCES,
-        {
-            "account_ids": Texts(account_id for account_id, _ in lasts),
-            "topics": Texts(topic for _, topic in lasts),
-            "lasts": Bigints(lasts.values()),
-        },
-    )
-    await connection.execute(
         WRITE,
         {
+            "advanced": Texts(account_id for account_id, _ in lasts),
+            "on_topics": Texts(topic for _, topic in lasts),
+            "lasts": Bigints(lasts.values()),
             "topics": Texts.of(said, "event.topic.name"),
             "keys": Texts.of(said, "event.key"),
             "account_ids": Texts.of(said, "event.account_id"),

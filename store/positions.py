@@ -5,11 +5,14 @@ offset an echo of it.  It fences a worker that lost its partition without notici
 below the position and is in the inbox already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
+from psycopg.rows import DictRow
+
 from runtime.failures import Stop
+from store import stops
 from store.arrays import Bigints, Texts
 from store.postgres import Connection, Cursor, Database
 
@@ -48,12 +51,13 @@ class GapFound(Exception):
 
 
 LOCK: Final[LiteralString] = """
-    SELECT topic, partition, next_offset
+    SELECT topic, partition, next_offset,
+           (SELECT reason FROM intake_stops WHERE consumer_group = %(group)s AND cleared_at IS NULL) AS stopped
     FROM consumer_positions
     WHERE consumer_group = %(group)s
       AND (topic, partition) IN (SELECT * FROM unnest(%(topics)b::text[], %(partitions)b::bigint[]))
     ORDER BY topic, partition
-    FOR UPDATE
+    FOR UPDATE OF consumer_positions
 """
 
 MOVE: Final[LiteralString] = """
@@ -93,7 +97,7 @@ async def assigned(
     async with database.connection() as connection:
         await connection.execute(SEED, _arrays(group, {where: bound.beginning for where, bound in bounds.items()}))
         found = await connection.execute(READ, _arrays(group, dict.fromkeys(bounds, 0)))
-        positions = await _by_partition(found)
+        positions = _by_partition(await found.fetchall())
     for where, position in positions.items():
         _require_same_log(where, position, bounds[where])
     return positions
@@ -119,10 +123,16 @@ async def lock(connection: Connection, group: str, spans: Mapping[TopicPartition
 
 
 async def check(
-    locked: Cursor, spans: Mapping[TopicPartition, Span], holes: frozenset[TopicPartition]
+    locked: Cursor, group: str, spans: Mapping[TopicPartition, Span], holes: frozenset[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """The positions that were locked; GapFound when a batch starts beyond one and nobody said that it is a hole."""
-    positions = await _by_partition(locked)
+    """The positions that were locked; GapFound when a batch starts beyond one and nobody said that it is a hole.
+
+    Raises Stop when the group is stopped: one worker's stop is everybody's.
+    """
+    rows = await locked.fetchall()
+    if rows and rows[0]["stopped"] is not None:
+        raise Stop(stops.how_to_resume(group, rows[0]["stopped"]))
+    positions = _by_partition(rows)
     for where, span in spans.items():
         if where not in positions:
             raise Stop(f"{where[0]}/{where[1]} has no position: it was never assigned to this group's workers")
@@ -136,8 +146,8 @@ async def move(connection: Connection, group: str, spans: Mapping[TopicPartition
     await connection.execute(MOVE, _arrays(group, {where: span.next for where, span in spans.items()}))
 
 
-async def _by_partition(cursor: Cursor) -> dict[TopicPartition, int]:
-    return {(row["topic"], row["partition"]): row["next_offset"] for row in await cursor.fetchall()}
+def _by_partition(rows: Iterable[DictRow]) -> dict[TopicPartition, int]:
+    return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
 def _arrays(group: str, offsets: Mapping[TopicPartition, int]) -> dict[str, object]:

@@ -5,18 +5,21 @@ signed, should it have to be parked.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from models import stripe_events
-from models.base import Envelope, Model, Source
+from models.base import ENVELOPE_HEADER, KEY_ID_HEADER, Envelope, Model, Source
 from models.stripe_events import Fact, Unreadable
 from runtime.failures import Transient
 from runtime.keys import Keyring, SealBroken, UnknownKey
 
 Stored = TypeVar("Stored", bound=Model)
+
+_KEY_ID: Final = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Reader:
         except ValueError:
             return _nobodys(record, "unreadable envelope: the headers do not hold one")
         try:
-            return _read(envelope, _origin(record), self._unsealed(envelope, record.value))
+            return _read(envelope, _origin(record), self._unsealed(record))
         except _Unproven as unproven:
             return _nobodys(record, f"{unproven}; it claims to be {envelope.id}")
 
@@ -95,7 +98,7 @@ class Reader:
         """A record whose body is not to be looked into: reading it is what went wrong."""
         try:
             envelope = Envelope.from_headers(record.headers)
-            body = self._unsealed(envelope, record.value)
+            body = self._unsealed(record)
         except (ValueError, _Unproven):
             return _nobodys(record, trouble)
         return Arrival(envelope, None, _origin(record), body, opened=True, trouble=trouble)
@@ -106,13 +109,16 @@ class Reader:
             return _read(envelope, origin, body)
         return Arrival(envelope, None, origin, body, opened=False, trouble="nobody's: the edge did not seal it")
 
-    def _unsealed(self, envelope: Envelope, value: bytes) -> bytes:
-        if envelope.key_id is None:
+    def _unsealed(self, record: Record) -> bytes:
+        """The body, which proves the envelope: it was sealed for the very bytes of its header."""
+        key_id = record.headers.get(KEY_ID_HEADER) or b""
+        if not _KEY_ID.fullmatch(key_id):
             raise _Unproven("no seal: anybody could have said this")
         try:
-            return self._edge_keys.decrypt(envelope.key_id, value, envelope.seal_context)
+            return self._edge_keys.decrypt(key_id.decode(), record.value, record.headers[ENVELOPE_HEADER])
         except UnknownKey as unknown:
-            raise Transient(f"the keyring lacks key {unknown}, which sealed {envelope.id}") from None
+            place = f"{record.topic}/{record.partition}/{record.offset}"
+            raise Transient(f"the keyring lacks key {unknown}, which sealed {place}") from None
         except SealBroken:
             raise _Unproven("broken seal: not the bytes that the edge sealed for this fact") from None
 

@@ -2,8 +2,7 @@
 
 from typing import Final, LiteralString
 
-from runtime.failures import Stop
-from store.postgres import Connection, Cursor, Database
+from store.postgres import Database
 
 STOP: Final[LiteralString] = """
     INSERT INTO intake_stops (consumer_group, stopped_at, reason)
@@ -47,17 +46,6 @@ async def why_stopped(database: Database, group: str) -> str | None:
     async with database.connection() as connection:
         found = await (await connection.execute(OPEN, {"group": group})).fetchone()
     return found["reason"] if found else None
-
-
-async def ask(connection: Connection, group: str) -> Cursor:
-    """Ask inside a transaction whether the group is stopped: one worker's stop is everybody's."""
-    return await connection.execute(OPEN, {"group": group})
-
-
-async def refuse_if_stopped(asked: Cursor, group: str) -> None:
-    """Raise Stop when it is."""
-    for row in await asked.fetchall():
-        raise Stop(how_to_resume(group, row["reason"]))
 
 
 def how_to_resume(group: str, reason: str) -> str:

@@ -1,8 +1,8 @@
 """Subscriptions: the newest part of each line in, the changed versions and the present out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 
 from models.subscriptions import Line, Second, State, Version
 from store.arrays import Bigints, Booleans, Column, Moments, Texts
@@ -46,32 +46,42 @@ OF_CUSTOMERS: Final[LiteralString] = """
     SELECT subscription_id FROM subscriptions WHERE customer_id = ANY(%(customer_ids)b::text[]) ORDER BY 1
 """
 
-SAVE_VERSIONS: Final[LiteralString] = """
-    INSERT INTO subscription_versions (
-        subscription_id, fact_id, ended, occurred_at, ordinal, rank, before, customer_id, status, plan,
-        price_lookup_key, billing_interval, quantity, current_period_start, current_period_end, trial_end, cancel_at,
-        cancel_at_period_end, canceled_at, collection_paused, livemode)
-    SELECT * FROM unnest(
-        %(subscription_ids)b::text[], %(fact_ids)b::text[], %(ended)b::boolean[], %(occurred_ats)b::timestamptz[],
-        %(ordinals)b::bigint[], %(ranks)b::bigint[], %(befores)b::text[], %(customer_id)b::text[], %(status)b::text[],
-        %(plan)b::text[], %(price_lookup_key)b::text[], %(billing_interval)b::text[], %(quantity)b::bigint[],
-        %(current_period_start)b::timestamptz[], %(current_period_end)b::timestamptz[], %(trial_end)b::timestamptz[],
-        %(cancel_at)b::timestamptz[], %(cancel_at_period_end)b::boolean[], %(canceled_at)b::timestamptz[],
-        %(collection_paused)b::boolean[], %(livemode)b::boolean[])
-    ON CONFLICT (subscription_id, fact_id) DO UPDATE SET ordinal = excluded.ordinal
-"""
-
-SAVE_PRESENT: Final[LiteralString] = """
+SAVE: Final[LiteralString] = """
+    WITH saved AS (
+        SELECT * FROM unnest(
+            %(subscription_ids)b::text[], %(fact_ids)b::text[], %(ended)b::boolean[], %(occurred_ats)b::timestamptz[],
+            %(ordinals)b::bigint[], %(ranks)b::bigint[], %(befores)b::text[], %(customer_id)b::text[],
+            %(status)b::text[], %(plan)b::text[], %(price_lookup_key)b::text[], %(billing_interval)b::text[],
+            %(quantity)b::bigint[], %(current_period_start)b::timestamptz[], %(current_period_end)b::timestamptz[],
+            %(trial_end)b::timestamptz[], %(cancel_at)b::timestamptz[], %(cancel_at_period_end)b::boolean[],
+            %(canceled_at)b::timestamptz[], %(collection_paused)b::boolean[], %(livemode)b::boolean[],
+            %(present)b::boolean[])
+            AS saved (
+            subscription_id, fact_id, ended, occurred_at, ordinal, rank, before, customer_id, status, plan,
+            price_lookup_key, billing_interval, quantity, current_period_start, current_period_end, trial_end,
+            cancel_at, cancel_at_period_end, canceled_at, collection_paused, livemode, present)
+    ), versions AS (
+        INSERT INTO subscription_versions (
+            subscription_id, fact_id, ended, occurred_at, ordinal, rank, before, customer_id, status, plan,
+            price_lookup_key, billing_interval, quantity, current_period_start, current_period_end, trial_end,
+            cancel_at, cancel_at_period_end, canceled_at, collection_paused, livemode)
+        SELECT
+            subscription_id, fact_id, ended, occurred_at, ordinal, rank, before, customer_id, status, plan,
+            price_lookup_key, billing_interval, quantity, current_period_start, current_period_end, trial_end,
+            cancel_at, cancel_at_period_end, canceled_at, collection_paused, livemode
+        FROM saved
+        ON CONFLICT (subscription_id, fact_id) DO UPDATE SET ordinal = excluded.ordinal
+    )
     INSERT INTO subscriptions (
         subscription_id, fact_id, occurred_at, customer_id, status, plan, price_lookup_key, billing_interval, quantity,
         current_period_start, current_period_end, trial_end, cancel_at, cancel_at_period_end, canceled_at,
         collection_paused, livemode)
-    SELECT * FROM unnest(
-        %(subscription_ids)b::text[], %(fact_ids)b::text[], %(occurred_ats)b::timestamptz[], %(customer_id)b::text[],
-        %(status)b::text[], %(plan)b::text[], %(price_lookup_key)b::text[], %(billing_interval)b::text[],
-        %(quantity)b::bigint[], %(current_period_start)b::timestamptz[], %(current_period_end)b::timestamptz[],
-        %(trial_end)b::timestamptz[], %(cancel_at)b::timestamptz[], %(cancel_at_period_end)b::boolean[],
-        %(canceled_at)b::timestamptz[], %(collection_paused)b::boolean[], %(livemode)b::boolean[])
+    SELECT
+        subscription_id, fact_id, occurred_at, customer_id, status, plan, price_lookup_key, billing_interval, quantity,
+        current_period_start, current_period_end, trial_end, cancel_at, cancel_at_period_end, canceled_at,
+        collection_paused, livemode
+    FROM saved
+    WHERE present
     ON CONFLICT (subscription_id) DO UPDATE SET
         fact_id = excluded.fact_id, occurred_at = excluded.occurred_at, customer_id = excluded.customer_id,
         status = excluded.status, plan = excluded.plan, price_lookup_key = excluded.price_lookup_key,
@@ -110,23 +120,25 @@ async def of_customers(connection: Connection, customer_ids: Sequence[str]) -> l
 
 
 async def save(connection: Connection, before: Mapping[str, Line], after: Mapping[str, Line]) -> None:
-    """Write the versions that are new or have moved, and each present that changed."""
-    versions = [(line_id, version) for line_id, line in after.items() for version in _moved(before, line_id, line)]
-    presents = [(line_id, line[-1]) for line_id, line in after.items() if line and _is_new(before, line_id, line)]
-    if versions:
-        await connection.execute(SAVE_VERSIONS, _version_columns(versions))
-    if presents:
-        await connection.execute(SAVE_PRESENT, _present_columns(presents))
+    """Write the versions that are new, have moved or have become the present, and each present that changed."""
+    rows = [row for line_id, line in after.items() for row in _changed(before.get(line_id, ()), line_id, line)]
+    if rows:
+        await connection.execute(SAVE, _columns(rows))
 
 
-def _moved(before: Mapping[str, Line], line_id: str, line: Line) -> list[Version]:
-    known = {version.fact_id: version.ordinal for version in before.get(line_id, ())}
-    return [version for version in line if known.get(version.fact_id) != version.ordinal]
+class _Row(NamedTuple):
+    subscription_id: str
+    version: Version
+    present: bool
 
 
-def _is_new(before: Mapping[str, Line], line_id: str, line: Line) -> bool:
-    known = before.get(line_id, ())
-    return not known or known[-1].fact_id != line[-1].fact_id
+def _changed(before: Line, line_id: str, line: Line) -> Iterator[_Row]:
+    known = {version.fact_id: version.ordinal for version in before}
+    was_last = before[-1].fact_id if before else None
+    for version in line:
+        present = version is line[-1] and version.fact_id != was_last
+        if present or known.get(version.fact_id) != version.ordinal:
+            yield _Row(line_id, version, present)
 
 
 def _version(row: Mapping[str, Any]) -> Version:
@@ -140,24 +152,19 @@ def _version(row: Mapping[str, Any]) -> Version:
     )
 
 
-def _present_columns(rows: Sequence[tuple[str, Version]]) -> dict[str, Any]:
-    versions = [version for _, version in rows]
+def _columns(rows: Sequence[_Row]) -> dict[str, Any]:
+    versions = [row.version for row in rows]
     return {
         **{name: kind.of(versions, f"state.{name}") for name, kind in _STATE.items()},
         "status": Texts.of(versions, "state.status.value"),
-        "subscription_ids": Texts(subscription_id for subscription_id, _ in rows),
+        "subscription_ids": Texts.of(rows, "subscription_id"),
         "fact_ids": Texts.of(versions, "fact_id"),
         "occurred_ats": Moments.of(versions, "occurred_at"),
-    }
-
-
-def _version_columns(rows: Sequence[tuple[str, Version]]) -> dict[str, Any]:
-    versions = [version for _, version in rows]
-    return _present_columns(rows) | {
         "ended": Booleans.of(versions, "ended"),
         "ordinals": Bigints.of(versions, "ordinal"),
         "ranks": Bigints.of(versions, "rank"),
         "befores": Texts(_befores(versions)),
+        "present": Booleans.of(rows, "present"),
     }
 
 

@@ -6,13 +6,14 @@ the events that it caused go on from.  A batch without a sampled fact leaves not
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Final
 
 from opentelemetry.context import Context
 
+from models.base import FACT_ID_HEADER, Envelope
 from models.books import Said
 from runtime import tracing
 from runtime.tracing import Attributes, Span, SpanKind, Tracer
@@ -44,8 +45,9 @@ class BatchTrace:
     def add(self, record: Record, fact: Span) -> None:
         """One of its facts is sampled; of two copies the first one is heard."""
         self.facts[_place(record)] = fact
-        identity = f"{_header(record, 'fact_source')}/{_header(record, 'fact_id')}"
-        self._traceparents.setdefault(identity, fact.traceparent)
+        with suppress(ValueError):  # Without an envelope it has no name that anything could be said under.
+            identity = "/".join(Envelope.from_headers(record.headers).identity)
+            self._traceparents.setdefault(identity, fact.traceparent)
 
     def begin(self, step: Step) -> None:
         """End the step before, and begin this one."""
@@ -132,7 +134,7 @@ class Batches:
                 **self._about(record.topic, "commit"),
                 "messaging.destination.partition.id": str(record.partition),
                 "messaging.kafka.offset": record.offset,
-                "messaging.message.id": _header(record, "fact_id"),
+                "messaging.message.id": _fact_id(record),
             },
             at_ns=self._read_at_ns.pop(_place(record), None),
         )
@@ -185,7 +187,7 @@ def told_of(fact_id: str, topic: str | None, partition: int | None, offset: int 
 
 def told_of_record(record: Record) -> dict[str, object]:
     """The same, of what came out of a topic and may not have been read yet."""
-    return told_of(_header(record, "fact_id"), record.topic, record.partition, record.offset)
+    return told_of(_fact_id(record), record.topic, record.partition, record.offset)
 
 
 def _place(record: Record) -> Place:
@@ -196,5 +198,6 @@ def _context(headers: Mapping[str, bytes]) -> Context | None:
     return tracing.context_of(headers.get(tracing.HEADER))
 
 
-def _header(record: Record, name: str) -> str:
-    return (record.headers.get(name) or b"").decode(errors="replace")
+def _fact_id(record: Record) -> str:
+    """What the record says of itself, for a log line or a span."""
+    return (record.headers.get(FACT_ID_HEADER) or b"").decode(errors="replace")

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
 
+from models.customers import account_of_customer
 from runtime import clock
 from runtime.failures import Stop, Transient
 from runtime.keys import Keyring
@@ -157,6 +158,33 @@ async def test_waiting_long_for_a_lock_is_nobodys_poison(bench: Bench) -> None:
             await intake.take(bench.records([changed("evt_9", NOW + 9)]))
 
     assert bench.fingerprint() == before
+
+
+WAITING: LiteralString = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'billing_app'"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "INSERT INTO customers (customer_id, account_id, livemode) VALUES ('cus_1', 'ac_of_another', false)",
+        f"INSERT INTO accounts (account_id) VALUES ('{account_of_customer('cus_1')}')",
+    ],
+)
+async def test_what_another_transaction_makes_meanwhile_is_seen_by_the_next_try(
+    bench: Bench, made: LiteralString
+) -> None:
+    intake = await bench.intake()
+    with psycopg.connect(bench.superuser_url) as another:
+        another.execute(made)
+        taking = asyncio.create_task(intake.take(bench.records([changed("evt_1")])))
+        async with asyncio.timeout(10):
+            while not bench.sql(WAITING):  # noqa: ASYNC110  # PostgreSQL sets no event of ours.
+                await asyncio.sleep(0.01)
+        another.commit()
+
+    await taking
+
+    assert [row["outcome"] for row in bench.sql("SELECT outcome FROM reports.facts")] == ["applied"]
 
 
 async def test_connections_that_died_while_idle_are_replaced_at_once(bench: Bench) -> None:
