@@ -10,7 +10,7 @@ Events of other sizes than 5 to 9 KB are left out: `sizes` says what is left, an
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -104,7 +104,7 @@ class Corpus:
             for fact_id, body in self._marked:
                 yield Event(fact_id.replace(MARK, mark).decode(), body.replace(MARK, mark))
 
-    def about(self, subscribers: range, created: int) -> Iterator[Event]:
+    def about(self, subscribers: Iterable[int], created: int) -> Iterator[Event]:
         """One event for each of *subscribers*, people known by their numbers: it changes the seats of `sub_…<number>`.
 
         It happened in the second *created*; another second says another number of seats.

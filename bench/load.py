@@ -37,6 +37,7 @@ SIGNED_AHEAD_SECONDS_MAX: Final = 150.0
 
 
 EPOCH: Final = 1_760_000_000
+SCATTER: Final = 2_147_483_647  # A prime, so that every count of people is met to the last of them.
 TURNS_PER_SECOND_MAX: Final = 10
 """Each turn of the known subscribers happens a second after the one before, and after all of an earlier load: so since
 EPOCH time passes so many times as quickly in their lives as here."""
@@ -195,10 +196,21 @@ def events_of(load: Load, corpus: Corpus) -> Iterator[Event]:
     if load.known_subscribers is None:
         yield from corpus.fresh()
         return
-    created = EPOCH + int((clock.now().timestamp() - EPOCH) * TURNS_PER_SECOND_MAX)
+    now = clock.now().timestamp()
+    created = EPOCH + int((now - EPOCH) * TURNS_PER_SECOND_MAX)
     while True:
-        yield from corpus.about(range(load.known_subscribers), created)
+        yield from corpus.about(scattered(load.known_subscribers, int(now * 1_000)), created)
         created += 1
+
+
+def scattered(count: int, begin: int) -> Iterator[int]:
+    """Every number below *count* once, from a place that *begin* tells, no two neighbours in a row.
+
+    A trial meets a small part of many known people only: they shall lie all over the tables, and another one meets
+    others.
+    """
+    assert count < SCATTER, "some numbers would never come"
+    return (place * SCATTER % count for place in range(begin, begin + count))
 
 
 def ahead(load: Load) -> int:

@@ -11,7 +11,7 @@ import stripe
 
 from bench.answers import NO_ANSWER, Answers
 from bench.corpus import Corpus, Event
-from bench.load import Sender, Supply, ahead, events_of
+from bench.load import Sender, Supply, ahead, events_of, scattered
 from bench.requests import Renderer, with_copies
 from bench.trial import Load
 from ops.local import ports
@@ -180,3 +180,11 @@ def test_a_load_is_of_ever_new_people_or_of_the_known_ones_in_turn(known: int | 
         people = [event.body.partition(b'"customer": "')[2].partition(b'"')[0] for event in events]
         assert people[:3] == people[3:6]
         assert len(set(people)) == known
+
+
+@pytest.mark.parametrize("count", [1, 2, 1_000, 1_000_000])
+def test_known_subscribers_are_met_all_over_and_each_once_a_turn(count: int) -> None:
+    met = list(scattered(count, begin=1_234_567))
+
+    assert sorted(met) == list(range(count))
+    assert count < 100 or min(abs(one - other) for one, other in pairwise(met)) > count / 20
