@@ -11,8 +11,8 @@ from typing import Final
 
 from streams.parcels import Piece
 
-BUSY_RECORDS: Final = 12
-"""A batch of so many says that more will follow: at 500 facts a second they hold four, at 2,000 twenty and more."""
+BUSY_RECORDS: Final = 24
+"""A batch of so many says that more will follow soon: at 500 facts a second one holds a handful."""
 
 ENOUGH_RECORDS: Final = 100
 """Beyond that a batch's own cost is a small part of its facts', and waiting on would only make them late."""
