@@ -17,7 +17,6 @@ from aiokafka.structs import RecordMetadata
 from prometheus_client import Counter, Histogram
 
 from ingress.deadlines import Deadlines
-from models.base import Envelope
 from models.topics import STRIPE_EVENTS
 from runtime.logs import get_logger
 from runtime.metrics import LATENCY_SECONDS_BUCKETS
@@ -87,17 +86,15 @@ class Producer:
         if self._closing:
             await asyncio.wait(self._closing, timeout=seconds_max)
 
-    async def publish(self, envelope: Envelope, sealed: bytes, *others: tuple[str, bytes]) -> RecordMetadata:
-        """Return where the fact is when all replicas in sync have it, beside its envelope with *others* as headers.
+    async def publish(self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> RecordMetadata:
+        """Return where the record is when all replicas in sync have it.
 
         Raises Unacknowledged when they do not say so in time.
         """
-        key, headers = envelope.partition_key.encode(), envelope.to_headers()
-        headers.extend(others)
         began = self._monotonic()
         try:
             with self._deadlines.within():
-                delivery = await self._connected().send(STRIPE_EVENTS.name, sealed, key=key, headers=headers)
+                delivery = await self._connected().send(STRIPE_EVENTS.name, value, key=key, headers=headers)
                 landed = await delivery
         except (KafkaError, TimeoutError) as error:
             self._doubt(error)

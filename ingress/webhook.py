@@ -43,6 +43,8 @@ SECONDS = Histogram("ingress_request_seconds", "From headers to answer", buckets
 DOUBTS = Counter("ingress_doubts_total", "Requests that were not believed, by why", ["doubt"])
 MISFITS = Counter("ingress_misfits_total", "Signed bodies that were no event, by why", ["misfit"])
 
+Headers = list[tuple[str, bytes]]
+
 log = logs.get_logger(__name__)
 
 
@@ -146,19 +148,20 @@ class Door:
         return envelope
 
     async def _pass_on(self, envelope: Envelope, body: bytes) -> Answer:
-        key_id, sealed = self._sealed(envelope, body)
+        written = envelope.written()
+        key_id, sealed = self._sealed(body, written)
         try:
-            await self._publish(envelope.model_copy(update={"key_id": key_id}), sealed)
+            await self._publish(envelope, sealed, envelope.to_headers(written, key_id))
         except Unacknowledged:
             return Answer.UNACKNOWLEDGED
         self._failpoints.reach("after_produce_ack", (envelope.id,))
         return Answer.ACCEPTED
 
-    def _sealed(self, envelope: Envelope, body: bytes) -> tuple[str, bytes]:
-        return self._keyring.encrypt(body, envelope.seal_context)
+    def _sealed(self, body: bytes, written: bytes) -> tuple[str, bytes]:
+        return self._keyring.encrypt(body, written)
 
-    async def _publish(self, envelope: Envelope, sealed: bytes) -> None:
-        await self._producer.publish(envelope, sealed)
+    async def _publish(self, envelope: Envelope, sealed: bytes, headers: Headers) -> None:
+        await self._producer.publish(envelope.partition_key.encode(), sealed, headers)
 
 
 class TracedDoor(Door):
@@ -206,22 +209,23 @@ class TracedDoor(Door):
         with tracing.lasting(span.child("verify")):
             return super()._verified(claim, body, received_at)
 
-    def _sealed(self, envelope: Envelope, body: bytes) -> tuple[str, bytes]:
+    def _sealed(self, body: bytes, written: bytes) -> tuple[str, bytes]:
         span = self._request.get()
         if span is None:
-            return super()._sealed(envelope, body)
+            return super()._sealed(body, written)
         with tracing.lasting(span.child("seal")):
-            return super()._sealed(envelope, body)
+            return super()._sealed(body, written)
 
-    async def _publish(self, envelope: Envelope, sealed: bytes) -> None:
+    async def _publish(self, envelope: Envelope, sealed: bytes, headers: Headers) -> None:
         request = self._request.get()
         if request is None:
-            await super()._publish(envelope, sealed)
+            await super()._publish(envelope, sealed, headers)
             return
         topic = STRIPE_EVENTS.name
         about = tracing.sending(topic) | {"messaging.message.id": envelope.id}
         with tracing.lasting(request.child(f"send {topic}", SpanKind.PRODUCER, about)) as span:
-            span.tell(tracing.place(await self._producer.publish(envelope, sealed, span.header)))
+            key = envelope.partition_key.encode()
+            span.tell(tracing.place(await self._producer.publish(key, sealed, [*headers, span.header])))
 
 
 def shows_metrics(settings: IngressSettings) -> bool:

@@ -16,7 +16,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 SCHEMA_VERSION: Final = 1
 """Of the envelope itself.  It grows by fields with defaults, or by a new version."""
 
-HEADER_PREFIX: Final = "fact_"
+ENVELOPE_HEADER: Final = "fact"
+"""Kafka's header that holds the envelope, as JSON."""
+
+FACT_ID_HEADER: Final = "fact_id"
+"""The id once more, in the clear: for people's tools, log lines and failpoints.  Nobody believes it."""
+
+KEY_ID_HEADER: Final = "key_id"
+"""Which key sealed the body.  A wrong one opens nothing, so it needs no seal itself."""
 
 SEALED_FIELDS: Final = {
     *("source", "id", "type", "subject", "customer", "account", "occurred_at", "received_at"),
@@ -64,8 +71,7 @@ class Source(StrEnum):
 class Envelope(Model):
     """What is known of a fact before its body is read.  Identity is `(source, id)`.
 
-    It travels in Kafka's headers, one header a field, named `fact_<field>`; a field that is None has no header.
-    Times travel as ISO 8601 in UTC, flags as `true` and `false`.
+    It travels as compact JSON in one of Kafka's headers; a field that is None is left out.
     """
 
     source: Source
@@ -82,7 +88,6 @@ class Envelope(Model):
     causation: Identifier | None = None  # The fact or decision that caused this one.
     correlation: Identifier | None = None  # What a person asked for, all the way through.
     schema_version: int = SCHEMA_VERSION
-    key_id: Identifier | None = None  # Which key encrypted the body; None when it is in the clear.
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -96,32 +101,27 @@ class Envelope(Model):
 
     @property
     def seal_context(self) -> bytes:
-        """What a sealed body is bound to: the fields below, so that nobody who may write the topic can pass a true body
-        off under another name, time or owner.  A list of its own: a field that is added later breaks no old seal.
+        """What a body is bound to that the store seals: who reads it back is a later release, which would write the
+        whole envelope otherwise.  A list of its own: a field that is added later breaks no old seal.
         """
         return self.model_dump_json(include=SEALED_FIELDS, exclude_none=True).encode()
 
-    def to_headers(self) -> list[tuple[str, bytes]]:
-        """Every known field as a Kafka header, in the order of declaration."""
-        known = self.model_dump(mode="json", exclude_none=True)
-        return [(HEADER_PREFIX + name, _as_text(value).encode()) for name, value in known.items()]
+    def written(self) -> bytes:
+        """The envelope as it travels, and as the edge binds the body to it: to these very bytes."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+    def to_headers(self, written: bytes, key_id: str) -> list[tuple[str, bytes]]:
+        """What travels beside a body that the key *key_id* sealed for *written*, which is this envelope."""
+        return [(ENVELOPE_HEADER, written), (FACT_ID_HEADER, self.id.encode()), (KEY_ID_HEADER, key_id.encode())]
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, bytes | None]) -> Self:
-        """The envelope that `to_headers` wrote; headers of others are left alone.
+        """The envelope that `written` wrote; headers of others are left alone, and so is what a later release adds.
 
         Raises ValueError (pydantic's ValidationError among them) when the headers do not hold an envelope; Kafka lets
-        a header be null, and no field of ours is.
+        a header be null, and ours never is.
         """
-        ours = {name.removeprefix(HEADER_PREFIX): value for name, value in headers.items() if name in _HEADER_NAMES}
-        return cls.model_validate_strings({name: (value or b"").decode() for name, value in ours.items()})
-
-
-_HEADER_NAMES: Final = frozenset(HEADER_PREFIX + name for name in Envelope.model_fields)
-
-
-def _as_text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return cls.model_validate_json(headers.get(ENVELOPE_HEADER) or b"", extra="ignore")
 
 
 class Refusal(StrEnum):

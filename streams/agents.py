@@ -16,6 +16,7 @@ from typing import Final, Protocol, cast
 from faust import Stream, StreamT
 from prometheus_client import Counter, Histogram
 
+from models.base import FACT_ID_HEADER
 from runtime.failpoints import Failpoints
 from runtime.failures import Stop
 from runtime.logs import get_logger
@@ -26,8 +27,6 @@ from streams.ending import End
 from streams.gathering import Gathering
 from streams.parcels import Piece, pieces, unpack
 from streams.progress import Progress
-
-FACT_ID_HEADER: Final = "fact_id"
 
 RECORDS: Final = Counter("books_records", "Records taken from the topics, duplicates included")
 BATCH_RECORDS: Final = Histogram(

@@ -102,9 +102,10 @@ class Shop:
             livemode=False,
             api_version="2024-06-20",
         )
-        key_id, sealed = self.edge_keys.encrypt(json.dumps(body).encode(), envelope.seal_context)
-        envelope = envelope.model_copy(update={"key_id": key_id})
-        return Record(TOPIC, 0, offset, second * 1000, customer.encode(), sealed, dict(envelope.to_headers()))
+        written = envelope.written()
+        key_id, sealed = self.edge_keys.encrypt(json.dumps(body).encode(), written)
+        headers = dict(envelope.to_headers(written, key_id))
+        return Record(TOPIC, 0, offset, second * 1000, customer.encode(), sealed, headers)
 
     async def worker(self, *, of_a_bad_release: bool = False) -> Intake:
         """A worker that was assigned the topic's partition."""

@@ -258,9 +258,10 @@ class Bench:
 
     def record(self, one: Told, offset: int, partition: int = 0) -> Record:
         """What Kafka holds of an event: sealed, with the envelope in its headers."""
-        key_id, sealed = self.edge_keys.encrypt(one.body, one.envelope.seal_context)
-        envelope = one.envelope.model_copy(update={"key_id": key_id})
-        return Record(TOPIC, partition, offset, one_second(one), b"key", sealed, dict(envelope.to_headers()))
+        written = one.envelope.written()
+        key_id, sealed = self.edge_keys.encrypt(one.body, written)
+        headers = dict(one.envelope.to_headers(written, key_id))
+        return Record(TOPIC, partition, offset, one_second(one), b"key", sealed, headers)
 
     def records(self, tolds: Sequence[Told], *, partition: int = 0) -> list[Record]:
         """The events at the end of a partition's log, one offset after the other."""

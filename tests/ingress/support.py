@@ -155,6 +155,7 @@ class Published:
     envelope: Envelope
     body: bytes
     sealed: bytes
+    key_id: str
 
 
 async def published(bootstrap_servers: str, keys: Path, fact_ids: Iterable[str]) -> Mapping[str, Published]:
@@ -168,11 +169,11 @@ async def published(bootstrap_servers: str, keys: Path, fact_ids: Iterable[str])
             records = await consumer.getmany(timeout_ms=10_000)
             assert records, f"{len(missing)} facts never came, such as {min(missing)}"
             for record in (record for batch in records.values() for record in batch):
-                envelope = Envelope.from_headers(dict(record.headers))
+                headers = dict(record.headers)
+                envelope, key_id = Envelope.from_headers(headers), headers["key_id"].decode()
                 if envelope.id in missing:
-                    assert envelope.key_id is not None
-                    body = keyring.decrypt(envelope.key_id, record.value, envelope.seal_context)
-                    found[envelope.id] = Published(record.key, envelope, body, record.value)
+                    body = keyring.decrypt(key_id, record.value, headers["fact"])
+                    found[envelope.id] = Published(record.key, envelope, body, record.value, key_id)
                     missing.discard(envelope.id)
     finally:
         await consumer.stop()

@@ -1,7 +1,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,11 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from ingress.producer import SILENCE_SECONDS_MAX, Producer, Unacknowledged
-from models.base import Envelope, Source
 from models.topics import STRIPE_EVENTS
 from ops.local.kafka import LocalKafka
 from tests.ingress.support import provision
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ENVELOPE = Envelope(source=Source.STRIPE, id="evt_1", type="a.b", occurred_at=NOW, received_at=NOW, livemode=False)
+HEADERS = [("fact_id", b"evt_1")]
 
 
 @pytest.fixture
@@ -31,7 +28,7 @@ async def _until_acknowledged(producer: Producer) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
-            return await producer.publish(ENVELOPE, b"sealed")
+            return await producer.publish(b"cus_1", b"sealed", HEADERS)
         except Unacknowledged:
             assert time.monotonic() < deadline
             await asyncio.sleep(0)  # Without a client the answer comes at once, and nobody else would have a turn.
@@ -46,11 +43,11 @@ async def test_a_producer_that_is_not_answered_for_long_is_replaced_by_a_fresh_o
     assert first is not None
 
     with pytest.raises(Unacknowledged):  # There is no topic yet.
-        await producer.publish(ENVELOPE, b"sealed")
+        await producer.publish(b"cus_1", b"sealed", HEADERS)
     assert producer._client is first
     clock[0] += SILENCE_SECONDS_MAX + 1
     with pytest.raises(Unacknowledged):
-        await producer.publish(ENVELOPE, b"sealed")
+        await producer.publish(b"cus_1", b"sealed", HEADERS)
 
     await provision(own_kafka.bootstrap_servers)
     await _until_acknowledged(producer)
@@ -63,7 +60,7 @@ async def test_a_topic_that_was_made_anew_is_found_again(own_kafka: LocalKafka) 
     producer = Producer({"bootstrap_servers": own_kafka.bootstrap_servers}, seconds_max=2, monotonic=time.monotonic)
     await producer.start()
     for _ in range(10):
-        await producer.publish(ENVELOPE, b"sealed")
+        await producer.publish(b"cus_1", b"sealed", HEADERS)
 
     admin = AIOKafkaAdminClient(bootstrap_servers=own_kafka.bootstrap_servers)
     await admin.start()
@@ -82,7 +79,7 @@ async def test_without_a_broker_the_answer_comes_at_once_and_stopping_does_not_w
     async with asyncio.timeout(5):
         await producer.start()
         with pytest.raises(Unacknowledged):
-            await producer.publish(ENVELOPE, b"sealed")
+            await producer.publish(b"cus_1", b"sealed", HEADERS)
         await producer.stop(seconds_max=2)
 
 
@@ -90,14 +87,14 @@ async def test_a_client_that_gave_up_for_good_is_replaced_by_a_fresh_one(own_kaf
     await provision(own_kafka.bootstrap_servers)
     producer = Producer({"bootstrap_servers": own_kafka.bootstrap_servers}, seconds_max=2, monotonic=time.monotonic)
     await producer.start()
-    await producer.publish(ENVELOPE, b"sealed")
+    await producer.publish(b"cus_1", b"sealed", HEADERS)
     first = producer._client
     assert first is not None
 
     for partition in range(3):  # As if batches had been lost: the broker refuses what follows, and the client despairs.
         first._txn_manager.increment_sequence_number(TopicPartition(STRIPE_EVENTS.name, partition), 7)
     with pytest.raises(Unacknowledged):
-        await producer.publish(ENVELOPE, b"sealed")
+        await producer.publish(b"cus_1", b"sealed", HEADERS)
 
     await _until_acknowledged(producer)
     assert producer._client is not first

@@ -312,7 +312,7 @@ def test_another_account_or_customer_on_the_envelope_is_another_event() -> None:
 
     for other in ({"account": "P2"}, {"account": None}, {"customer": "cus_2"}, {"livemode": True}):
         assert Fact(envelope=told.envelope.model_copy(update=other)).digest() != told.digest()
-    late = told.envelope.model_copy(update={"received_at": told.envelope.occurred_at, "key_id": "k2"})
+    late = told.envelope.model_copy(update={"received_at": told.envelope.occurred_at, "causation": "evt_0"})
     assert Fact(envelope=late).digest() == told.digest()
 
 

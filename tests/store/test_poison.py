@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import LiteralString
 
 import pytest
 
+from models.base import Envelope
 from runtime.failures import Stop
 from store import apply, parked, stops
 from store.intake import Record
@@ -113,9 +115,8 @@ async def test_a_parked_fact_keeps_its_bytes_and_a_reason_that_gives_nobody_away
 
     [fact] = await parked.listed(bench.database)
     body = fact.body(bench.store_keys)
-    context = fact.envelope.seal_context
     assert fact.opened
-    assert body == bench.edge_keys.decrypt(record.headers["fact_key_id"].decode(), record.value, context)
+    assert body == bench.edge_keys.decrypt(record.headers["key_id"].decode(), record.value, record.headers["fact"])
     assert fact.reason
     assert SECRET not in json.dumps(bench.sql("SELECT to_jsonb(p) - 'sealed' AS row FROM parked_facts AS p"))
     assert SECRET not in json.dumps(bench.sql("SELECT to_jsonb(o) AS row FROM outbox AS o"))
@@ -124,7 +125,7 @@ async def test_a_parked_fact_keeps_its_bytes_and_a_reason_that_gives_nobody_away
 
 async def test_headers_that_hold_no_envelope_park_the_record_by_its_place(bench: Bench) -> None:
     good = bench.records([changed("evt_0"), changed("evt_1"), changed("evt_2", NOW + 2, quantity=2)])
-    garbage = replace(good[1], headers={"fact_id": b"\xff\xfe", "fact_source": b"nobody"})
+    garbage = replace(good[1], headers={"fact_id": b"\xff\xfe", "fact": b'{"source":"nobody"}'})
     intake = await bench.intake()
 
     await intake.take([good[0], garbage, good[2]])
@@ -416,10 +417,26 @@ def broken(record: Record) -> Record:
 
 
 def unsealed(record: Record) -> Record:
-    return replace(record, headers={name: one for name, one in record.headers.items() if name != "fact_key_id"})
+    return replace(record, headers={name: one for name, one in record.headers.items() if name != "key_id"})
 
 
-@pytest.mark.parametrize("forge", [broken, unsealed])
+def oddly_keyed(record: Record) -> Record:
+    return replace(record, headers={**record.headers, "key_id": b"\xff"})
+
+
+def renamed(record: Record) -> Record:
+    """A true body, passed off as received at another time; everything else of the envelope stays as it was."""
+    envelope = Envelope.from_headers(record.headers)
+    later = envelope.model_copy(update={"received_at": envelope.received_at + timedelta(seconds=1)})
+    return replace(record, headers={**record.headers, "fact": later.written()})
+
+
+def respelled(record: Record) -> Record:
+    """The same envelope in other bytes, with a field that the edge did not write."""
+    return replace(record, headers={**record.headers, "fact": record.headers["fact"][:-1] + b',"causation":"evt_0"}'})
+
+
+@pytest.mark.parametrize("forge", [broken, unsealed, oddly_keyed, renamed, respelled])
 async def test_what_the_edge_did_not_seal_takes_no_true_facts_name_and_holds_nobody_up(
     bench: Bench, forge: Callable[[Record], Record]
 ) -> None:
@@ -432,3 +449,25 @@ async def test_what_the_edge_did_not_seal_takes_no_true_facts_name_and_holds_nob
     [kept] = await parked.listed(bench.database)
     assert "claims to be evt_true" in kept.reason
     assert kept.body(bench.store_keys) == forge(forged).value
+
+
+async def test_the_id_in_the_clear_is_believed_by_nobody(bench: Bench) -> None:
+    [record] = bench.records([changed("evt_true")])
+    intake = await bench.intake()
+
+    await intake.take([replace(record, headers={**record.headers, "fact_id": b"evt_other"})])
+
+    assert fates(bench) == {"evt_true": "applied"}
+
+
+async def test_a_fact_whose_envelope_a_later_release_wrote_is_read_for_what_we_know_of_it(bench: Bench) -> None:
+    told = changed("evt_later")
+    [record] = bench.records([told])
+    written = told.envelope.written()[:-1] + b',"priority":7}'
+    key_id, sealed = bench.edge_keys.encrypt(told.body, written)
+    headers = dict(told.envelope.to_headers(written, key_id))
+    intake = await bench.intake()
+
+    await intake.take([replace(record, value=sealed, headers=headers)])
+
+    assert fates(bench) == {"evt_later": "applied"}
