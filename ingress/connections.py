@@ -109,11 +109,11 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """The first byte of a request starts the clock for its headers."""
-        if self._slow is None and not self._answering:
+        """The first byte of a request starts the clock for its headers, unless it brings them all, as most do."""
+        super().data_received(data)
+        if self._slow is None and not self._answering and not self._messages:
             limit = self._server.settings.headers_seconds_max
             self._slow = asyncio.get_running_loop().call_later(limit, self._cut, "headers")
-        super().data_received(data)
 
     async def answer(self, handle: Callable[[], Awaitable[web.Response]]) -> web.Response:
         """What *handle* answers to a request whose headers are here; the clock for headers rests meanwhile."""

@@ -6,21 +6,11 @@ which they began, and one timer looks at the oldest now and then.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from types import TracebackType
+from typing import Final
 
 LOOKS_PER_LIMIT: Final = 20
 """A wait ends at most a twentieth of the limit late."""
-
-
-class _Wait:
-    __slots__ = ("due", "over", "task")
-
-    def __init__(self, task: asyncio.Task[Any], due: float) -> None:
-        self.task = task
-        self.due = due
-        self.over = False
 
 
 class Deadlines:
@@ -31,24 +21,21 @@ class Deadlines:
         self._waits: dict[_Wait, None] = {}  # In the order of their ends.
         self._timer: asyncio.TimerHandle | None = None
 
-    @contextmanager
-    def within(self) -> Iterator[None]:
+    def within(self) -> "_Wait":
         """Run a block of the current task; raises TimeoutError when it takes too long."""
+        return _Wait(self)
+
+    def begin(self, wait: "_Wait") -> None:
+        """Look after *wait* from now on."""
         loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
-        assert task is not None, "only a task can be interrupted"
-        wait = _Wait(task, loop.time() + self._seconds_max)
+        wait.due = loop.time() + self._seconds_max
         self._waits[wait] = None
         if self._timer is None:
             self._look_again(loop)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if wait.over and task.uncancel() == 0:
-                raise TimeoutError from None
-            raise
-        finally:
-            self._waits.pop(wait, None)
+
+    def end(self, wait: "_Wait") -> None:
+        """It is over, in time or not."""
+        self._waits.pop(wait, None)
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = loop.call_later(self._seconds_max / LOOKS_PER_LIMIT, self._look, loop)
@@ -59,7 +46,36 @@ class Deadlines:
         now = loop.time()
         while self._waits and (oldest := next(iter(self._waits))).due <= now:
             del self._waits[oldest]
-            oldest.over = True
-            oldest.task.cancel()
+            oldest.interrupt()
         if self._waits:
             self._look_again(loop)
+
+
+class _Wait:
+    """One block.  A class, because a generator would cost twice as much to enter and leave."""
+
+    __slots__ = ("_deadlines", "_over", "_task", "due")
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "only a task can be interrupted"
+        self._deadlines = deadlines
+        self._task = task
+        self._over = False
+        self.due = 0.0
+
+    def __enter__(self) -> None:
+        self._deadlines.begin(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._deadlines.end(self)
+        # Who else cancelled the task meanwhile wants it to end, not to go on after a TimeoutError.
+        if self._over and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+            raise TimeoutError from None
+
+    def interrupt(self) -> None:
+        """Its time is over."""
+        self._over = True
+        self._task.cancel()

@@ -26,7 +26,7 @@ from ingress.connections import Server, connection_of
 from ingress.producer import Producer, Unacknowledged
 from models.base import Envelope
 from models.topics import STRIPE_EVENTS
-from runtime import clock, health, kafka, logs, tracing
+from runtime import clock, garbage, health, kafka, logs, tracing
 from runtime.failpoints import Failpoints
 from runtime.keys import Keyring
 from runtime.metrics import LATENCY_SECONDS_BUCKETS
@@ -253,6 +253,7 @@ async def serve(settings: IngressSettings, stop: asyncio.Event, tracer: Tracer |
     aside = await _serve_metrics(settings, producer)
     site = web.TCPSite(runner, settings.ingress_host, settings.ingress_port, backlog=BACKLOG, reuse_port=True)
     await site.start()
+    garbage.settle()
     log.info("the door is open", host=settings.ingress_host, port=settings.ingress_port)
     await stop.wait()
     log.info("the door closes")
