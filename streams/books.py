@@ -12,7 +12,7 @@ from faust import StreamT
 from mode import Service
 
 from models.topics import STRIPE_EVENTS
-from runtime import failures, health, kafka, logs, settings, tracing
+from runtime import failures, garbage, health, kafka, logs, settings, tracing
 from runtime.failpoints import Failpoints
 from runtime.keys import Keyring
 from runtime.settings import BooksSettings
@@ -80,6 +80,7 @@ class Books(Service):
         except failures.Stop as stop:
             end_process(stop.reason)
         self._health = await health.serve(self._config.metrics_host, self._config.metrics_port, self._ready)
+        garbage.settle()
         self.add_future(self._watchdog().watch())
 
     async def on_stop(self) -> None:

@@ -14,7 +14,7 @@ import uvloop
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge, Histogram
 
-from runtime import health, kafka, logs, settings, tracing
+from runtime import garbage, health, kafka, logs, settings, tracing
 from runtime.failpoints import Failpoints
 from runtime.metrics import LATENCY_SECONDS_BUCKETS
 from runtime.settings import RelaySettings
@@ -133,6 +133,7 @@ async def relay(config: RelaySettings, tracer: Tracer | None) -> None:
     async with database, Publisher(kafka.client_options(config), tracer) as publisher:
         one = Relay(Outbox(database), publisher, Failpoints(config.failpoints_dir), config.batch_max)
         answers = await health.serve(config.metrics_host, config.metrics_port, database.ping)
+        garbage.settle()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(one.run(stopping, config.poll_seconds))
