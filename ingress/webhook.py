@@ -19,12 +19,12 @@ import uvloop
 from aiohttp import web
 from prometheus_client import Counter, Histogram
 
-from ingress import envelopes, signature
+from ingress import signature
 from ingress.answers import Answer, response
 from ingress.bodies import Bodies
 from ingress.connections import Server, connection_of
+from ingress.judge import Judge, Sealed, doubted
 from ingress.producer import Producer, Unacknowledged
-from models.base import Envelope
 from models.topics import STRIPE_EVENTS
 from runtime import clock, garbage, health, kafka, logs, tracing
 from runtime.failpoints import Failpoints
@@ -40,10 +40,6 @@ CLEANUP_SECONDS_MAX: Final = 1.0
 REQUESTS = Counter("ingress_requests_total", "Requests at Stripe's door, by what became of them", ["outcome"])
 COUNTS = {answer: REQUESTS.labels(answer.value) for answer in Answer}
 SECONDS = Histogram("ingress_request_seconds", "From headers to answer", buckets=LATENCY_SECONDS_BUCKETS)
-DOUBTS = Counter("ingress_doubts_total", "Requests that were not believed, by why", ["doubt"])
-MISFITS = Counter("ingress_misfits_total", "Signed bodies that were no event, by why", ["misfit"])
-
-Headers = list[tuple[str, bytes]]
 
 log = logs.get_logger(__name__)
 
@@ -60,8 +56,8 @@ class Door:
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
-        self._secrets = tuple(secret.get_secret_value().encode() for secret in settings.stripe_webhook_secrets)
-        self._keyring = keyring
+        secrets = tuple(secret.get_secret_value().encode() for secret in settings.stripe_webhook_secrets)
+        self._judge = Judge(secrets, keyring, livemode=settings.stripe_livemode)
         self._producer = producer
         self._failpoints = failpoints
         self._now = now
@@ -119,49 +115,36 @@ class Door:
             request.headers.get("Stripe-Signature"), received_at, self._settings.signature_age_seconds_max
         )
         if isinstance(claim, signature.Doubt):
-            return _doubt(claim)
+            return doubted(claim)
         with self._bodies.holding() as body:
             if refused := await body.read(request):
                 return refused
-            return await self._judge(claim, body.whole(), received_at)
+            return await self._answer(claim, body.whole(), received_at)
 
-    async def _judge(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Answer:
-        envelope = self._verified(claim, body, received_at)
-        if isinstance(envelope, Answer):
-            return envelope
-        self._failpoints.reach("after_verify", (envelope.id,))
+    async def _answer(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Answer:
+        verdict = await self._judged(claim, body, received_at)
+        if isinstance(verdict, Answer):
+            return verdict
+        self._failpoints.reach("after_verify", (verdict.envelope.id,))
         try:
-            return await self._pass_on(envelope, body)
+            return await self._pass_on(verdict)
         except Exception as error:  # noqa: BLE001  # As in `_count`, but here we know whose trouble it is.
-            _tell_of(error, fact_id=envelope.id, topic=STRIPE_EVENTS.name)
+            _tell_of(error, fact_id=verdict.envelope.id, topic=STRIPE_EVENTS.name)
             return Answer.OUR_BUG
 
-    def _verified(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Envelope | Answer:
-        if not claim.holds(body, self._secrets):
-            return _doubt(signature.Doubt.FORGED)
-        envelope = envelopes.read(body, received_at, livemode=self._settings.stripe_livemode)
-        if isinstance(envelope, envelopes.Misfit):
-            MISFITS.labels(envelope.value).inc()
-            return Answer.UNREADABLE
-        if envelope.livemode is not self._settings.stripe_livemode:
-            return Answer.OTHER_MODE
-        return envelope
+    async def _judged(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Sealed | Answer:
+        return await self._judge.judge(claim, body, received_at)
 
-    async def _pass_on(self, envelope: Envelope, body: bytes) -> Answer:
-        written = envelope.written()
-        key_id, sealed = self._sealed(body, written)
+    async def _pass_on(self, fact: Sealed) -> Answer:
         try:
-            await self._publish(envelope, sealed, envelope.to_headers(written, key_id))
+            await self._publish(fact)
         except Unacknowledged:
             return Answer.UNACKNOWLEDGED
-        self._failpoints.reach("after_produce_ack", (envelope.id,))
+        self._failpoints.reach("after_produce_ack", (fact.envelope.id,))
         return Answer.ACCEPTED
 
-    def _sealed(self, body: bytes, written: bytes) -> tuple[str, bytes]:
-        return self._keyring.encrypt(body, written)
-
-    async def _publish(self, envelope: Envelope, sealed: bytes, headers: Headers) -> None:
-        await self._producer.publish(envelope.partition_key.encode(), sealed, headers)
+    async def _publish(self, fact: Sealed) -> None:
+        await self._producer.publish(fact.key, fact.value, fact.headers)
 
 
 class TracedDoor(Door):
@@ -202,30 +185,26 @@ class TracedDoor(Door):
             self._request.reset(here)
         return answer
 
-    def _verified(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Envelope | Answer:
+    async def _judged(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Sealed | Answer:
         span = self._request.get()
         if span is None:
-            return super()._verified(claim, body, received_at)
+            return await super()._judged(claim, body, received_at)
         with tracing.lasting(span.child("verify")):
-            return super()._verified(claim, body, received_at)
-
-    def _sealed(self, body: bytes, written: bytes) -> tuple[str, bytes]:
-        span = self._request.get()
-        if span is None:
-            return super()._sealed(body, written)
+            envelope = self._judge.verify(claim, body, received_at)
+        if isinstance(envelope, Answer):
+            return envelope
         with tracing.lasting(span.child("seal")):
-            return super()._sealed(body, written)
+            return self._judge.seal(envelope, body)
 
-    async def _publish(self, envelope: Envelope, sealed: bytes, headers: Headers) -> None:
+    async def _publish(self, fact: Sealed) -> None:
         request = self._request.get()
         if request is None:
-            await super()._publish(envelope, sealed, headers)
+            await super()._publish(fact)
             return
         topic = STRIPE_EVENTS.name
-        about = tracing.sending(topic) | {"messaging.message.id": envelope.id}
+        about = tracing.sending(topic) | {"messaging.message.id": fact.envelope.id}
         with tracing.lasting(request.child(f"send {topic}", SpanKind.PRODUCER, about)) as span:
-            key = envelope.partition_key.encode()
-            span.tell(tracing.place(await self._producer.publish(key, sealed, [*headers, span.header])))
+            span.tell(tracing.place(await self._producer.publish(fact.key, fact.value, [*fact.headers, span.header])))
 
 
 def shows_metrics(settings: IngressSettings) -> bool:
@@ -269,11 +248,6 @@ async def _serve_metrics(settings: IngressSettings, producer: Producer) -> web.A
     if settings.metrics_port is None:
         return None
     return await health.serve(settings.metrics_host, settings.metrics_port, producer.ready)
-
-
-def _doubt(doubt: signature.Doubt) -> Answer:
-    DOUBTS.labels(doubt.value).inc()
-    return Answer.UNSIGNED
 
 
 def _tell_of(error: Exception, **fact: str) -> None:

@@ -36,7 +36,7 @@ logs.configure("ingress")
 door = Door(settings, Keyring.from_file(keys), BrokenProducer(), Failpoints(None), clock.now)
 body = event("evt_1")
 claim = signature.read(sign(body), clock.now(), 300)
-assert asyncio.run(door._judge(claim, body, clock.now())) is Answer.OUR_BUG
+assert asyncio.run(door._answer(claim, body, clock.now())) is Answer.OUR_BUG
 """
 
 
