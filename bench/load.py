@@ -37,6 +37,7 @@ SIGNED_AHEAD_SECONDS_MAX: Final = 150.0
 
 
 EPOCH: Final = 1_760_000_000
+TIMER_SECONDS: Final = 0.001
 SCATTER: Final = 2_147_483_647  # A prime, so that every count of people is met to the last of them.
 TURNS_PER_SECOND_MAX: Final = 10
 """Each turn of the known subscribers happens a second after the one before, and after all of an earlier load: so since
@@ -122,13 +123,17 @@ class Sender:
         return self._answers
 
     def _tick(self, rate_per_second: float) -> None:
-        """Queue everything that has fallen due.  The loop's timers are of one millisecond; the schedule is finer."""
+        """Queue everything that has fallen due.
+
+        The schedule is finer than the loop's timers, which are of a millisecond: a shorter one would fire at once, and
+        again and again, and the generator would take a core from those whom it measures.
+        """
         while self._next_due <= clock.monotonic() and (one := self._next()):
             self._waiting.append((*one, self._next_due))
             self._next_due += 1 / rate_per_second
         self._dispatch()
         if not self._supplied:
-            self._loop.call_later(max(0.0, self._next_due - clock.monotonic()), self._tick, rate_per_second)
+            self._loop.call_later(max(TIMER_SECONDS, self._next_due - clock.monotonic()), self._tick, rate_per_second)
 
     def _dispatch(self) -> None:
         """Give free connections what is due: of a burst, always the next one."""

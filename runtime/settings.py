@@ -298,7 +298,7 @@ class BooksSettings(
     batch_records_max: Annotated[int, Field(ge=1, le=5_000)] = 500
     """Facts in one transaction: more is quicker under load, and holds rows longer."""
 
-    batch_fill_seconds_max: Annotated[float, Field(ge=0, le=1)] = 0.02
+    batch_fill_seconds_max: Annotated[float, Field(ge=0, le=1)] = 0.04
     """How long a batch may wait to fill while facts come fast: longer is cheaper a fact, and later by as much.  A lone
     fact never waits.  0 takes whatever is there."""
 

@@ -67,7 +67,7 @@ class Relay:
                 pause = min(pause * 2, PAUSE_SECONDS_MAX)
             else:
                 pause = PAUSE_SECONDS_MIN
-                if not sent:
+                if sent < self._batch_max:  # What comes meanwhile goes together, for the price of one.
                     await _pause(stopping, poll_seconds)
 
     async def relay_batch(self) -> int:
