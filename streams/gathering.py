@@ -1,7 +1,7 @@
 """What waits for the next batch.
 
-A batch costs some milliseconds whatever is in it, so under load small ones would be most of the work.  While batches
-come busy, the next one is given a moment to fill; when little comes, nothing waits for anything.
+A batch costs some milliseconds whatever is in it, so under load small ones would be most of the work.  While records
+come fast, the next batch is given a moment to fill; otherwise nothing waits for anything.
 """
 
 import asyncio
@@ -10,9 +10,6 @@ from contextlib import suppress
 from typing import Final
 
 from streams.parcels import Piece
-
-BUSY_RECORDS: Final = 24
-"""A batch of so many says that more will follow soon: at 500 facts a second one holds a handful."""
 
 ENOUGH_RECORDS: Final = 100
 """Beyond that a batch's own cost is a small part of its facts', and waiting on would only make them late."""
@@ -23,10 +20,12 @@ class Gathering:
 
     def __init__(self, records_max: int, fill_seconds_max: float) -> None:
         self.records_max = records_max
+        self._enough_records = min(ENOUGH_RECORDS, records_max)
         self._fill_seconds_max = fill_seconds_max
         self._waiting: deque[Piece] = deque()
         self._records = 0
         self._last_records = 0
+        self._last_at = 0.0
         self._some = asyncio.Event()
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
@@ -43,13 +42,13 @@ class Gathering:
         self._waiting.append(piece)
         self._records += len(piece.records)
         self._some.set()
-        if self._records >= min(ENOUGH_RECORDS, self.records_max):
+        if self._records >= self._enough_records:
             self._enough.set()
 
     async def take(self) -> list[Piece]:
         """What is there, in order: at least one piece, and no more records than a batch may hold."""
         await self._some.wait()
-        if self._last_records >= BUSY_RECORDS:
+        if self._would_fill():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._enough.wait(), self._fill_seconds_max)
         batch, records = [], 0
@@ -60,11 +59,22 @@ class Gathering:
         self._taken(records)
         return batch
 
+    def _would_fill(self) -> bool:
+        """Whether records come so fast that the time to fill would bring half of what is enough, or more.
+
+        A handful says nothing, however soon it came after the one before.
+        """
+        if self._last_records * 8 < self._enough_records:
+            return False
+        seconds = asyncio.get_running_loop().time() - self._last_at
+        return self._last_records * self._fill_seconds_max * 2 >= self._enough_records * seconds
+
     def _taken(self, records: int) -> None:
+        self._last_at = asyncio.get_running_loop().time()
         self._last_records = records
         self._records -= records
         if not self._waiting:
             self._some.clear()
-        if self._records < min(ENOUGH_RECORDS, self.records_max):
+        if self._records < self._enough_records:
             self._enough.clear()
         self._room.set()

@@ -114,3 +114,19 @@ def test_the_seam_of_the_parcels_is_where_it_was() -> None:
     for asked in ("_wait_next_records(timeout)", "flow_active", "consumer_generation_id", "_buffered_partitions"):
         assert asked in original, "Faust asks something else before it hands a record out"
         assert asked.removesuffix("(timeout)") in inspect.getsource(PositionedConsumer)
+
+
+async def test_a_handful_waits_for_nobody_and_a_crowd_for_the_rest_of_its_batch() -> None:
+    gathering = Gathering(500, fill_seconds_max=30)
+
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            await gathering.put(Piece(records_of(5), None))
+            assert len(await gathering.take()) == 1
+        await gathering.put(Piece(records_of(60), None))
+        await gathering.take()
+        await gathering.put(Piece(records_of(1), None))
+        filling = asyncio.create_task(gathering.take())
+        await asyncio.sleep(0)
+        await gathering.put(Piece(records_of(99), None))
+        assert len(await filling) == 2
