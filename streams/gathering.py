@@ -24,7 +24,6 @@ class Gathering:
         self._fill_seconds_max = fill_seconds_max
         self._waiting: deque[Piece] = deque()
         self._records = 0
-        self._last_records = 0
         self._last_at = 0.0
         self._some = asyncio.Event()
         self._enough = asyncio.Event()
@@ -62,16 +61,15 @@ class Gathering:
     def _would_fill(self) -> bool:
         """Whether records come so fast that the time to fill would bring half of what is enough, or more.
 
-        A handful says nothing, however soon it came after the one before.
+        A handful says nothing, however soon it came after the batch before.
         """
-        if self._last_records * 8 < self._enough_records:
+        if self._records * 8 < self._enough_records:
             return False
         seconds = asyncio.get_running_loop().time() - self._last_at
-        return self._last_records * self._fill_seconds_max * 2 >= self._enough_records * seconds
+        return self._records * self._fill_seconds_max * 2 >= self._enough_records * seconds
 
     def _taken(self, records: int) -> None:
         self._last_at = asyncio.get_running_loop().time()
-        self._last_records = records
         self._records -= records
         if not self._waiting:
             self._some.clear()
