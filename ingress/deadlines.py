@@ -1,8 +1,7 @@
 """A limit that many waits share, for less than a timer each.
 
-`asyncio.timeout` makes and cancels a timer for every wait; at a thousand requests a second that is a tenth of the work
-of a request, for something that hardly ever happens.  Here all waits have the same limit, so they end in the order in
-which they began, and one timer looks at the oldest now and then.
+`asyncio.timeout` makes and cancels a timer for every wait, for something that hardly ever happens.  Here all waits have
+the same limit, so they end in the order in which they began, and one timer looks at the oldest now and then.
 """
 
 import asyncio
@@ -52,7 +51,7 @@ class Deadlines:
 
 
 class _Wait:
-    """One block.  A class, because a generator would cost twice as much to enter and leave."""
+    """One block."""
 
     __slots__ = ("_deadlines", "_over", "_task", "due")
 

@@ -1,8 +1,8 @@
 """Whether a body is to be believed, what is on its envelope, and its seal: for all that came in one turn of the loop.
 
-Checking, reading and sealing take 40 µs when one body follows the other, and three times that in between the hundred
-thousand other instructions of a request, because by then none of their code is in the processor's caches.  So the
-bodies that came together are taken through each step together.  A lone one waits for nobody: its turn ends at once.
+The bodies that came together are taken through each step together: checking, reading and sealing one after the other
+was seen to take a fifth less of the door's CPU under load than in between all else that a request needs, most likely
+because each step's code stays in the processor's caches.  A lone body waits for nobody: its turn ends at once.
 """
 
 import asyncio

@@ -2,8 +2,7 @@
 
 What a process has loaded by then it keeps until it ends, some hundred thousand objects: looking through them again and
 again finds nothing.  A request or a batch leaves few cycles, and reference counts free all else at once.  Yet Python
-looks after every 700 new objects, and each tenth look goes further back; in the door that was seen to take about a
-tenth of the CPU.
+looks after every 700 new objects, and each tenth look goes further back.
 """
 
 import gc

@@ -1,8 +1,8 @@
 """Columns on their way to PostgreSQL, as arrays in its binary format.
 
 psycopg finds out by looking at a list what it may be an array of, and then asks an element dumper for each element.
-Here the statement's author says it, and a whole column is packed at once: about a third of the time, and a list of
-integers has one type whatever its values are (else psycopg prepares a statement for each).
+Here the statement's author says it, and a whole column is packed at once: that is quicker, and a list of integers has
+one type whatever its values are (else psycopg prepares a statement for each).
 (https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES, array_send in arrayfuncs.c)
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from struct import Struct
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
@@ -36,12 +36,12 @@ class Column(list[object]):
     array_oid: ClassVar[int]
 
     @classmethod
-    def of(cls, rows: Iterable[object], attribute: str) -> "Column":
+    def of(cls, rows: Iterable[object], attribute: str) -> Self:
         """One attribute of every row; dots reach into the row."""
         return cls(map(attrgetter(attribute), rows))
 
     def packed(self) -> list[bytes]:
-        """Each element's length and value."""
+        """Each element's length and value; each kind of column has its own way."""
         raise NotImplementedError
 
 

@@ -1,9 +1,10 @@
 """From Faust's stream into the intake: take what is there, commit it, acknowledge it last.
 
 Two tasks with a batch's worth of room between them.  One reads the stream and does nothing else; the other takes
-whatever has gathered while it was committing, so batches need no timer, a lone fact waits for nobody, and load fills
-them.  (One task that both reads and commits can be caught by a rebalance holding half a batch: Faust empties its
-buffer, the next event never comes, and the rebalance waits for acknowledgements that only the next event would bring.)
+whatever has gathered while it was committing: a lone fact waits for nobody, and load fills batches (`streams.gathering`
+says when they are given a moment for it).  (One task that both reads and commits can be caught by a rebalance holding
+half a batch: Faust empties its buffer, the next event never comes, and the rebalance waits for acknowledgements that
+only the next event would bring.)
 
 An exception that leaves a Faust agent acknowledges what it was working on.  So none ever does: the process ends.
 """

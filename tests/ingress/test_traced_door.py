@@ -18,6 +18,19 @@ async def collector() -> AsyncIterator[Collector]:
         yield collector
 
 
+@pytest.fixture
+def traced_door(
+    own_door: Callable[..., Door], collector: Collector, free_port: Callable[[], int]
+) -> Callable[[str], Door]:
+    """A door without a Kafka, that draws this share of the requests."""
+    return lambda ratio: own_door(
+        bootstrap_servers=f"127.0.0.1:{free_port()}",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+        OTEL_BSP_SCHEDULE_DELAY="100",
+        TRACE_SAMPLE_RATIO=ratio,
+    )
+
+
 async def spans_of(collector: Collector, client: aiohttp.ClientSession, door: Door, name: str) -> dict[str, Seen]:
     """The spans of the one trace that has a span of this name, once it is there."""
     deadline = time.monotonic() + SPANS_SECONDS_MAX
@@ -30,17 +43,9 @@ async def spans_of(collector: Collector, client: aiohttp.ClientSession, door: Do
 
 
 async def test_a_request_that_kafka_did_not_take_is_a_failure_in_its_trace(
-    own_door: Callable[..., Door],
-    collector: Collector,
-    client: aiohttp.ClientSession,
-    free_port: Callable[[], int],
+    traced_door: Callable[[str], Door], collector: Collector, client: aiohttp.ClientSession
 ) -> None:
-    door = own_door(
-        bootstrap_servers=f"127.0.0.1:{free_port()}",
-        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
-        OTEL_BSP_SCHEDULE_DELAY="100",
-        TRACE_SAMPLE_RATIO="1",
-    )
+    door = traced_door("1")
 
     assert await post(client, door, event("evt_1")) == 503
 
@@ -53,17 +58,9 @@ async def test_a_request_that_kafka_did_not_take_is_a_failure_in_its_trace(
 
 
 async def test_a_door_that_draws_nobody_has_no_trace_and_answers_as_ever(
-    own_door: Callable[..., Door],
-    collector: Collector,
-    client: aiohttp.ClientSession,
-    free_port: Callable[[], int],
+    traced_door: Callable[[str], Door], collector: Collector, client: aiohttp.ClientSession
 ) -> None:
-    door = own_door(
-        bootstrap_servers=f"127.0.0.1:{free_port()}",
-        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
-        OTEL_BSP_SCHEDULE_DELAY="100",
-        TRACE_SAMPLE_RATIO="0",
-    )
+    door = traced_door("0")
 
     assert await post(client, door, event("evt_1")) == 503
 
