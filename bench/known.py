@@ -15,7 +15,7 @@ import psycopg
 from bench.corpus import Corpus, known_ids
 from ingress import envelopes
 from models import books, stripe_events
-from models.base import Envelope
+from models.base import ENVELOPE_HEADER, Envelope
 from models.books import Books, Heard
 from models.customers import account_of_customer, stranger
 from models.stripe_events import SLICE_VERSION, Fact
@@ -150,8 +150,9 @@ def fact_about(number: int) -> Fact:
     """What is heard of who is known by *number*."""
     (event,) = Corpus(0).about(range(number, number + 1), CREATED)
     body = event.body.replace(event.fact_id.encode(), person(number).fact_id.encode())
-    envelope = envelopes.read(body, clock.now(), livemode=False)
-    assert isinstance(envelope, Envelope), "the corpus is of events"
+    written = envelopes.read(body, clock.now(), livemode=False)
+    assert isinstance(written, envelopes.Written), "the corpus is of events"
+    envelope = Envelope.from_headers({ENVELOPE_HEADER: written.text})
     return stripe_events.read(envelope, body)
 
 

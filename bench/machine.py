@@ -13,7 +13,8 @@ from ops.local.folders import PROJECT
 from runtime import clock
 
 PACKAGES: Final = (
-    "aiohttp aiokafka cryptography faust-streaming mode-streaming orjson psycopg pydantic pydantic-core stripe uvloop"
+    "aiohttp aiokafka cryptography faust-streaming mode-streaming msgspec orjson psycopg pydantic pydantic-core stripe "
+    "uvloop"
 ).split()
 """Whose code is on the path of an event, ours or the bare one."""
 

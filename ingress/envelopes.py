@@ -6,18 +6,22 @@ reads JSON as Python does: the last of duplicate keys counts, NaN is let through
 nobody's business here.  Refused is only what no reader could make sense of: not UTF-8, not an object, nested beyond
 Python's stack.
 
-Nearly every event is as Stripe's documents say, and then a strict reader that skips what it is not asked for tells the
-same in a third of the time.  What it does not understand goes the long way, which alone decides.
+Nearly every event is as Stripe's documents say.  Then msgspec, which skips what it is not asked for, tells the same in
+a fraction of the time, and writes it as `Envelope.written` does.  What it does not understand goes the long way, which
+alone decides.
 """
 
 import json
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+import msgspec
+from pydantic import TypeAdapter, ValidationError
 
-from models.base import Envelope, Identifier, Source
+from models.base import SCHEMA_VERSION, Envelope, Identifier, Source
 
 THIN_EVENT: Final = "v2.core.event"
 CUSTOMER: Final = "customer"
@@ -26,41 +30,78 @@ LAST_SECOND: Final = 253_402_300_799
 """Of the year 9999, where datetime ends."""
 
 _IDENTIFIER: Final = TypeAdapter[str](Identifier)
+_PLAIN: Final = re.compile(rb"[\x21-\x5b\x5d-\x7e]*")
+"""An envelope whose identifiers are all printable: what is not is written with a backslash, or as it is."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An envelope as it travels, and what the door itself needs to know of it."""
+
+    id: str
+    partition_key: str
+    livemode: bool
+    text: bytes
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> "Written":
+        """The envelope, written."""
+        return cls(envelope.id, envelope.partition_key, envelope.livemode, envelope.written())
 
 
-class _Metadata(_Strict):
-    account_id: Identifier | None = None
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]  # That it is printable is seen when it is written.
 
 
-class _Shown(_Strict):
+class _Metadata(msgspec.Struct):
+    account_id: _Id | None = None
+
+
+class _Shown(msgspec.Struct):
     """Any object whose account is not named by a reference: that is a session's business, and the long way's."""
 
-    id: Identifier
+    id: _Id
     object: str
-    customer: Identifier | None = None
+    customer: _Id | None = None
     metadata: _Metadata | None = None
     client_reference_id: None = None
 
 
-class _Data(_Strict):
+class _Data(msgspec.Struct):
     object: _Shown
 
 
-class _Usual(_Strict):
+class _Usual(msgspec.Struct):
     """An event with everything where it should be."""
 
-    id: Identifier
+    id: _Id
     object: Literal["event"]
-    type: Identifier
-    created: Annotated[int, Field(gt=0, le=LAST_SECOND)]
+    type: _Id
+    created: Annotated[int, msgspec.Meta(gt=0, le=LAST_SECOND)]
     livemode: bool
-    api_version: Identifier | None
-    account: Identifier | None = None
+    api_version: _Id | None
     data: _Data
+    account: _Id | None = None
+
+
+class _Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """`Envelope`'s fields in its order, to be written."""
+
+    source: str
+    id: str
+    type: str
+    subject: str | None = None
+    customer: str | None = None
+    account: str | None = None
+    occurred_at: datetime
+    received_at: datetime
+    api_version: str | None = None
+    livemode: bool
+    stripe_account: str | None = None
+    schema_version: int
+
+
+_READER: Final = msgspec.json.Decoder(_Usual)
+_WRITER: Final = msgspec.json.Encoder()
 
 
 class Misfit(StrEnum):
@@ -72,29 +113,40 @@ class Misfit(StrEnum):
     NO_IDENTITY = "no_identity"  # Without a usable id and type there is nothing to know it by.
 
 
-def read(body: bytes, received_at: datetime, *, livemode: bool) -> Envelope | Misfit:
+def read(body: bytes, received_at: datetime, *, livemode: bool) -> Written | Misfit:
     """The envelope of the event in *body*; *livemode* is ours, for an event that does not say."""
+    return _read_usual(body, received_at) or read_leniently(body, received_at, livemode=livemode)
+
+
+def _read_usual(body: bytes, received_at: datetime) -> Written | None:
+    """The envelope of an event that has everything where it should be, else None."""
     try:
-        usual = _Usual.model_validate_json(body)
-    except ValidationError:
-        return read_leniently(body, received_at, livemode=livemode)
-    shown = usual.data.object
-    return Envelope(
-        source=Source.STRIPE,
-        id=usual.id,
-        type=usual.type,
-        occurred_at=datetime.fromtimestamp(usual.created, UTC),
-        received_at=received_at,
-        api_version=usual.api_version,
-        livemode=usual.livemode,
-        stripe_account=usual.account,
-        subject=shown.id,
-        customer=shown.id if shown.object == CUSTOMER else shown.customer,
-        account=shown.metadata.account_id if shown.metadata else None,
+        body.isascii() or body.decode()  # msgspec does not look into the strings that it skips.
+        event = _READER.decode(body)
+    except (ValueError, RecursionError):  # UnicodeDecodeError and all of msgspec's among them.
+        return None
+    shown = event.data.object
+    customer = shown.id if shown.object == CUSTOMER else shown.customer
+    text = _WRITER.encode(
+        _Envelope(
+            source=Source.STRIPE.value,
+            id=event.id,
+            type=event.type,
+            subject=shown.id,
+            customer=customer,
+            account=shown.metadata.account_id if shown.metadata else None,
+            occurred_at=datetime.fromtimestamp(event.created, UTC),
+            received_at=received_at,
+            api_version=event.api_version,
+            livemode=event.livemode,
+            stripe_account=event.account,
+            schema_version=SCHEMA_VERSION,
+        )
     )
+    return Written(event.id, customer or shown.id, event.livemode, text) if _PLAIN.fullmatch(text) else None
 
 
-def read_leniently(body: bytes, received_at: datetime, *, livemode: bool) -> Envelope | Misfit:
+def read_leniently(body: bytes, received_at: datetime, *, livemode: bool) -> Written | Misfit:
     """The same, however oddly the event is written."""
     event = _parse(body)
     if isinstance(event, Misfit):
@@ -102,7 +154,7 @@ def read_leniently(body: bytes, received_at: datetime, *, livemode: bool) -> Env
     fact_id, fact_type = _identifier(event.get("id")), _identifier(event.get("type"))
     if fact_id is None or fact_type is None:
         return Misfit.NO_IDENTITY
-    return Envelope(
+    envelope = Envelope(
         source=Source.STRIPE,
         id=fact_id,
         type=fact_type,
@@ -113,6 +165,7 @@ def read_leniently(body: bytes, received_at: datetime, *, livemode: bool) -> Env
         stripe_account=_identifier(event.get("account")),
         **_about(event),
     )
+    return Written.of(envelope)
 
 
 def _parse(body: bytes) -> dict[str, Any] | Misfit:

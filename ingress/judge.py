@@ -14,8 +14,9 @@ from prometheus_client import Counter
 
 from ingress import envelopes
 from ingress.answers import Answer
+from ingress.envelopes import Written
 from ingress.signature import Claim, Doubt
-from models.base import Envelope
+from models.base import headers_of
 from runtime.keys import Keyring
 
 DOUBTS = Counter("ingress_doubts_total", "Requests that were not believed, by why", ["doubt"])
@@ -28,14 +29,10 @@ Headers = list[tuple[str, bytes]]
 class Sealed:
     """A fact as it goes to Kafka."""
 
-    envelope: Envelope
+    id: str
+    key: bytes  # What decides its partition.
     value: bytes
     headers: Headers
-
-    @property
-    def key(self) -> bytes:
-        """What decides its partition."""
-        return self.envelope.partition_key.encode()
 
 
 @dataclass(slots=True)
@@ -44,7 +41,7 @@ class _Case:
     body: bytes
     received_at: datetime
     verdict: "asyncio.Future[Sealed | Answer]"
-    envelope: Envelope | None = field(default=None)
+    envelope: Written | None = field(default=None)
 
 
 _Step = Callable[[_Case], Sealed | Answer | None]
@@ -68,7 +65,7 @@ class Judge:
         self._cases.append(case)
         return await case.verdict
 
-    def verify(self, claim: Claim, body: bytes, received_at: datetime) -> Envelope | Answer:
+    def verify(self, claim: Claim, body: bytes, received_at: datetime) -> Written | Answer:
         """The envelope of a body that is believed, or the answer to one that is not."""
         return self.doubt_forged(claim, body) or self.read(body, received_at)
 
@@ -76,7 +73,7 @@ class Judge:
         """The answer to a body that nobody with our secrets signed."""
         return None if claim.holds(body, self._secrets) else doubted(Doubt.FORGED)
 
-    def read(self, body: bytes, received_at: datetime) -> Envelope | Answer:
+    def read(self, body: bytes, received_at: datetime) -> Written | Answer:
         """The envelope of what was signed, or the answer to what is no event, or not of our mode."""
         envelope = envelopes.read(body, received_at, livemode=self._livemode)
         if isinstance(envelope, envelopes.Misfit):
@@ -84,11 +81,11 @@ class Judge:
             return Answer.UNREADABLE
         return envelope if envelope.livemode is self._livemode else Answer.OTHER_MODE
 
-    def seal(self, envelope: Envelope, body: bytes) -> Sealed:
+    def seal(self, envelope: Written, body: bytes) -> Sealed:
         """The body sealed, bound to its envelope as that is written."""
-        written = envelope.written()
-        key_id, value = self._keyring.encrypt(body, written)
-        return Sealed(envelope, value, envelope.to_headers(written, key_id))
+        key_id, value = self._keyring.encrypt(body, envelope.text)
+        headers = headers_of(envelope.text, envelope.id, key_id)
+        return Sealed(envelope.id, envelope.partition_key.encode(), value, headers)
 
     def _judge_all(self) -> None:
         cases, self._cases = self._cases, []

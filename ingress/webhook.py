@@ -125,11 +125,11 @@ class Door:
         verdict = await self._judged(claim, body, received_at)
         if isinstance(verdict, Answer):
             return verdict
-        self._failpoints.reach("after_verify", (verdict.envelope.id,))
+        self._failpoints.reach("after_verify", (verdict.id,))
         try:
             return await self._pass_on(verdict)
         except Exception as error:  # noqa: BLE001  # As in `_count`, but here we know whose trouble it is.
-            _tell_of(error, fact_id=verdict.envelope.id, topic=STRIPE_EVENTS.name)
+            _tell_of(error, fact_id=verdict.id, topic=STRIPE_EVENTS.name)
             return Answer.OUR_BUG
 
     async def _judged(self, claim: signature.Claim, body: bytes, received_at: datetime) -> Sealed | Answer:
@@ -140,7 +140,7 @@ class Door:
             await self._publish(fact)
         except Unacknowledged:
             return Answer.UNACKNOWLEDGED
-        self._failpoints.reach("after_produce_ack", (fact.envelope.id,))
+        self._failpoints.reach("after_produce_ack", (fact.id,))
         return Answer.ACCEPTED
 
     async def _publish(self, fact: Sealed) -> None:
@@ -202,7 +202,7 @@ class TracedDoor(Door):
             await super()._publish(fact)
             return
         topic = STRIPE_EVENTS.name
-        about = tracing.sending(topic) | {"messaging.message.id": fact.envelope.id}
+        about = tracing.sending(topic) | {"messaging.message.id": fact.id}
         with tracing.lasting(request.child(f"send {topic}", SpanKind.PRODUCER, about)) as span:
             span.tell(tracing.place(await self._producer.publish(fact.key, fact.value, [*fact.headers, span.header])))
 

@@ -110,10 +110,6 @@ class Envelope(Model):
         """The envelope as it travels, and as the edge binds the body to it: to these very bytes."""
         return self.model_dump_json(exclude_none=True).encode()
 
-    def to_headers(self, written: bytes, key_id: str) -> list[tuple[str, bytes]]:
-        """What travels beside a body that the key *key_id* sealed for *written*, which is this envelope."""
-        return [(ENVELOPE_HEADER, written), (FACT_ID_HEADER, self.id.encode()), (KEY_ID_HEADER, key_id.encode())]
-
     @classmethod
     def from_headers(cls, headers: Mapping[str, bytes | None]) -> Self:
         """The envelope that `written` wrote; headers of others are left alone, and so is what a later release adds.
@@ -122,6 +118,11 @@ class Envelope(Model):
         a header be null, and ours never is.
         """
         return cls.model_validate_json(headers.get(ENVELOPE_HEADER) or b"", extra="ignore")
+
+
+def headers_of(written: bytes, fact_id: str, key_id: str) -> list[tuple[str, bytes]]:
+    """What travels beside the body of the fact *fact_id* that the key *key_id* sealed for *written*, its envelope."""
+    return [(ENVELOPE_HEADER, written), (FACT_ID_HEADER, fact_id.encode()), (KEY_ID_HEADER, key_id.encode())]
 
 
 class Refusal(StrEnum):

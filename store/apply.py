@@ -317,7 +317,7 @@ async def _save(connection: Connection, before: Books, turn: _Turn, batch: Batch
 async def _reach(connection: Connection, failpoints: Failpoints, name: str, arrivals: Sequence[Arrival]) -> None:
     """Reach a failpoint behind everything that was sent to the server, where any are armed at all."""
     if failpoints.armed:
-        await connection.execute("SELECT 1")
+        await (await connection.execute("SELECT 1")).fetchone()
         failpoints.reach(name, _ids(arrivals))
 
 

@@ -15,6 +15,7 @@ from psycopg.rows import DictRow, dict_row
 
 from runtime.failures import Transient
 from store import arrays
+from store.pipeline import GatheringConnection
 
 Connection: TypeAlias = AsyncConnection[DictRow]
 Cursor: TypeAlias = AsyncCursor[DictRow]
@@ -101,7 +102,7 @@ class Database:
             await connection.execute("SELECT 1")
 
     async def _connect(self) -> Connection:
-        connection = await AsyncConnection.connect(
+        connection = await GatheringConnection.connect(
             self._url,
             autocommit=True,
             prepare_threshold=0,

@@ -132,7 +132,7 @@ def main() -> None:
     config = settings.load(BooksSettings)
     logs.configure(PROCESS)
     tracer = tracing.configure(PROCESS, config)
-    # Faust's consumer thread makes a loop of its own, so the policy it is, and before anything makes a loop.
+    # Faust makes loops of its own, so the policy it is, and before anything makes a loop.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -6,25 +6,32 @@ come fast, the next batch is given a moment to fill; otherwise nothing waits for
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from runtime import clock
 from streams.parcels import Piece
 
 ENOUGH_RECORDS: Final = 100
 """Beyond that a batch's own cost is a small part of its facts', and waiting on would only make them late."""
 
+PACE_SECONDS: Final = 0.25
+"""Longer than any pause of this process: what has piled up in one says nothing of how fast records come."""
+
 
 class Gathering:
     """Pieces in order, between one task that puts and one that takes; full with a batch's worth of records."""
 
-    def __init__(self, records_max: int, fill_seconds_max: float) -> None:
+    def __init__(
+        self, records_max: int, fill_seconds_max: float, monotonic: Callable[[], float] = clock.monotonic
+    ) -> None:
         self.records_max = records_max
         self._enough_records = min(ENOUGH_RECORDS, records_max)
         self._fill_seconds_max = fill_seconds_max
         self._waiting: deque[Piece] = deque()
         self._records = 0
-        self._last_at = 0.0
+        self._pace = _Pace(monotonic)
         self._some = asyncio.Event()
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
@@ -40,6 +47,7 @@ class Gathering:
             await self._room.wait()
         self._waiting.append(piece)
         self._records += len(piece.records)
+        self._pace.note(len(piece.records))
         self._some.set()
         if self._records >= self._enough_records:
             self._enough.set()
@@ -59,20 +67,31 @@ class Gathering:
         return batch
 
     def _would_fill(self) -> bool:
-        """Whether records come so fast that the time to fill would bring half of what is enough, or more.
-
-        A handful says nothing, however soon it came after the batch before.
-        """
-        if self._records * 8 < self._enough_records:
-            return False
-        seconds = asyncio.get_running_loop().time() - self._last_at
-        return self._records * self._fill_seconds_max * 2 >= self._enough_records * seconds
+        """Whether records come so fast that the time to fill would bring half of what is enough, or more."""
+        return self._pace.per_second * self._fill_seconds_max * 2 >= self._enough_records
 
     def _taken(self, records: int) -> None:
-        self._last_at = asyncio.get_running_loop().time()
         self._records -= records
         if not self._waiting:
             self._some.clear()
         if self._records < self._enough_records:
             self._enough.clear()
         self._room.set()
+
+
+class _Pace:
+    """How fast records came over the last PACE_SECONDS or so."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self.per_second = 0.0
+        self._monotonic = monotonic
+        self._since = monotonic()
+        self._records = 0
+
+    def note(self, records: int) -> None:
+        """So many have just come."""
+        now = self._monotonic()
+        if now - self._since >= PACE_SECONDS:
+            self.per_second = self._records / (now - self._since)
+            self._since, self._records = now, 0
+        self._records += records

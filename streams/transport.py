@@ -21,6 +21,7 @@ from runtime.logs import get_logger
 from store.positions import Bounds, TopicPartition
 from streams import parcels
 from streams.ending import End
+from streams.looped import LoopedConsumer
 from streams.progress import Progress
 
 AskPositions = Callable[[Mapping[TopicPartition, Bounds]], Awaitable[Mapping[TopicPartition, int]]]
@@ -45,6 +46,9 @@ class PositionedConsumer(driver.Consumer):
     """Reads each partition from PostgreSQL's position on, whatever Kafka has booked, and in parcels."""
 
     app: PositionedApp
+
+    def _new_consumer_thread(self) -> LoopedConsumer:
+        return LoopedConsumer(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109  # Faust's signature.
         """One message for each partition that the next fetch brings something of.

@@ -14,7 +14,7 @@ from click.testing import Result
 from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
-from models.base import Envelope, Source
+from models.base import Envelope, Source, headers_of
 from models.catalog import Catalog, Offer
 from ops import cli, tools
 from ops.tools import ToolsSettings
@@ -104,7 +104,7 @@ class Shop:
         )
         written = envelope.written()
         key_id, sealed = self.edge_keys.encrypt(json.dumps(body).encode(), written)
-        headers = dict(envelope.to_headers(written, key_id))
+        headers = dict(headers_of(written, envelope.id, key_id))
         return Record(TOPIC, 0, offset, second * 1000, customer.encode(), sealed, headers)
 
     async def worker(self, *, of_a_bad_release: bool = False) -> Intake:

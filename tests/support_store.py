@@ -11,7 +11,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-from models.base import Envelope, Source
+from models.base import Envelope, Source, headers_of
 from models.catalog import Catalog
 from runtime import clock
 from runtime.failpoints import Failpoints
@@ -260,7 +260,7 @@ class Bench:
         """What Kafka holds of an event: sealed, with the envelope in its headers."""
         written = one.envelope.written()
         key_id, sealed = self.edge_keys.encrypt(one.body, written)
-        headers = dict(one.envelope.to_headers(written, key_id))
+        headers = dict(headers_of(written, one.envelope.id, key_id))
         return Record(TOPIC, partition, offset, one_second(one), b"key", sealed, headers)
 
     def records(self, tolds: Sequence[Told], *, partition: int = 0) -> list[Record]:

@@ -10,7 +10,7 @@ from bench.corpus import BYTES_MAX, BYTES_MIN, MARK, Corpus, Lives, generation_m
 from bench.requests import with_copies
 from ingress import envelopes
 from models import stripe_events
-from models.base import Envelope
+from models.base import ENVELOPE_HEADER, Envelope
 from models.stripe_events import Fact
 from runtime import clock
 
@@ -23,8 +23,9 @@ def told() -> Lives:
 
 
 def read(body: bytes) -> Fact:
-    envelope = envelopes.read(body, clock.now(), livemode=False)
-    assert isinstance(envelope, Envelope)
+    written = envelopes.read(body, clock.now(), livemode=False)
+    assert isinstance(written, envelopes.Written)
+    envelope = Envelope.from_headers({ENVELOPE_HEADER: written.text})
     return stripe_events.read(envelope, body)
 
 

@@ -51,7 +51,7 @@ def test_each_gets_its_own_verdict_whoever_came_in_the_same_turn(keyring: Keyrin
             assert verdict is VERDICTS[kind]
         else:
             assert isinstance(verdict, Sealed)
-            assert verdict.envelope.id == f"evt_{number}"
+            assert verdict.id == f"evt_{number}"
             headers = dict(verdict.headers)
             opened = keyring.decrypt(headers["key_id"].decode(), verdict.value, headers["fact"])
             assert opened == event(f"evt_{number}")

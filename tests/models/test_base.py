@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.base import ENVELOPE_HEADER, Envelope, Refusal, Source
+from models.base import ENVELOPE_HEADER, Envelope, Refusal, Source, headers_of
 from models.books import _OUTCOMES
 from tests.models.support_facts import envelope
 
@@ -41,7 +41,7 @@ def told(**changes: object) -> bytes:
 
 @given(envelopes)
 def test_an_envelope_comes_out_of_its_headers_as_it_went_in(sent: Envelope) -> None:
-    assert Envelope.from_headers(dict(sent.to_headers(sent.written(), "k1"))) == sent
+    assert Envelope.from_headers(dict(headers_of(sent.written(), sent.id, "k1"))) == sent
 
 
 @given(envelopes, st.dictionaries(st.text().filter(lambda name: name != ENVELOPE_HEADER), st.binary()))

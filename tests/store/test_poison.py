@@ -8,7 +8,7 @@ from typing import LiteralString
 
 import pytest
 
-from models.base import Envelope
+from models.base import Envelope, headers_of
 from runtime.failures import Stop
 from store import apply, parked, stops
 from store.intake import Record
@@ -465,7 +465,7 @@ async def test_a_fact_whose_envelope_a_later_release_wrote_is_read_for_what_we_k
     [record] = bench.records([told])
     written = told.envelope.written()[:-1] + b',"priority":7}'
     key_id, sealed = bench.edge_keys.encrypt(told.body, written)
-    headers = dict(told.envelope.to_headers(written, key_id))
+    headers = dict(headers_of(written, told.envelope.id, key_id))
     intake = await bench.intake()
 
     await intake.take([replace(record, value=sealed, headers=headers)])

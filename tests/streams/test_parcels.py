@@ -3,8 +3,10 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 
+import pytest
 from faust.transport import consumer as faust_consumer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,15 +118,50 @@ def test_the_seam_of_the_parcels_is_where_it_was() -> None:
         assert asked.removesuffix("(timeout)") in inspect.getsource(PositionedConsumer)
 
 
-async def test_a_handful_waits_for_nobody_and_a_crowd_for_the_rest_of_its_batch() -> None:
-    gathering = Gathering(500, fill_seconds_max=30)
+@dataclass
+class Clock:
+    """A clock that goes when it is told to."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def come(gathering: Gathering, clock: Clock, per_second: int, seconds: float = 1.0) -> None:
+    """Records come at a rate for a while, and each is taken at once."""
+    for _ in range(int(per_second * seconds)):
+        clock.now += 1 / per_second
+        await gathering.put(Piece(records_of(1), None))
+        await gathering.take()
+
+
+async def test_a_batch_is_given_time_to_fill_while_records_come_fast() -> None:
+    clock = Clock()
+    gathering = Gathering(500, fill_seconds_max=30, monotonic=clock)
+    await come(gathering, clock, per_second=1, seconds=3)
+    for _ in range(20):
+        clock.now += 0.02
+        await gathering.put(Piece(records_of(20), None))
 
     async with asyncio.timeout(10):
-        for _ in range(3):
-            await gathering.put(Piece(records_of(5), None))
-            assert len(await gathering.take()) == 1
+        await gathering.take()
         await gathering.put(Piece(records_of(60), None))
         filling = asyncio.create_task(gathering.take())
         await asyncio.sleep(0)
         await gathering.put(Piece(records_of(40), None))
         assert len(await filling) == 2
+
+
+@pytest.mark.parametrize("per_second", [1, 50, 500, 1_000])
+async def test_nobody_waits_while_records_come_slowly_not_even_a_crowd_that_a_pause_has_left(per_second: int) -> None:
+    clock = Clock()
+    gathering = Gathering(500, fill_seconds_max=0.04, monotonic=clock)
+    await come(gathering, clock, per_second)
+    for _ in range(max(1, per_second // 25)):  # Forty milliseconds' worth at once.
+        await gathering.put(Piece(records_of(1), None))
+
+    taking = asyncio.create_task(gathering.take())
+    await asyncio.sleep(0)
+
+    assert taking.done()

@@ -1,0 +1,55 @@
+"""A pipeline whose statements leave together, when somebody waits for an answer.
+
+psycopg sends each statement as it is executed.  Every sending wakes the server's process and costs both sides a system
+call or two, which under a light load is more than the statements themselves.  Here they gather, and one sending takes
+them all: nothing else changes, neither their order nor what is said of their errors, which come with the answers.
+
+It rests on two methods that psycopg does not promise; tests/store/test_pipeline.py holds them to what is expected.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection, AsyncPipeline
+from psycopg.abc import PQGen
+from psycopg.rows import DictRow
+
+
+class GatheringPipeline(AsyncPipeline):
+    """Lets statements gather until an answer is asked for."""
+
+    def _communicate_gen(self) -> PQGen[None]:
+        """Send nothing yet.  A generator, like what it stands for."""
+        yield from ()
+
+    def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
+        """Send what has gathered, then fetch as ever, whatever the answers to the first of it say."""
+        try:
+            yield from self._send_gen()
+        finally:
+            yield from super()._fetch_gen(flush=flush)
+
+    def _send_gen(self) -> PQGen[None]:
+        if self.command_queue:
+            commands = tuple(self.command_queue)
+            self.command_queue.clear()
+            self.command_queue.append(lambda: _all(commands))  # psycopg flushes after each command of the queue.
+            yield from super()._communicate_gen()
+
+
+class GatheringConnection(AsyncConnection[DictRow]):
+    """A connection whose pipelines gather."""
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[AsyncPipeline]:
+        """As psycopg's; one within another sends what both have gathered when it ends."""
+        if self._pipeline is None:
+            self._pipeline = GatheringPipeline(self)
+        async with super().pipeline() as pipeline:
+            yield pipeline
+
+
+def _all(commands: tuple[Any, ...]) -> None:
+    for command in commands:
+        command()
