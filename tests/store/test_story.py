@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingress import envelopes
-from ingress.envelopes import Misfit
+from models.base import ENVELOPE_HEADER, Envelope
 from simulator import oracle, shapes
 from simulator.books import books_of
 from simulator.happenings import Json
@@ -52,9 +52,9 @@ async def test_a_shuffled_story_ends_as_its_own_books_and_an_independent_fold_sa
 def as_told(event: Json) -> Told:
     """As the door hands it on."""
     body = shapes.wire(event)
-    envelope = envelopes.read(body, RECEIVED_AT, livemode=False)
-    assert not isinstance(envelope, Misfit)
-    return Told(envelope, body)
+    written = envelopes.read(body, RECEIVED_AT, livemode=False)
+    assert isinstance(written, envelopes.Written)
+    return Told(Envelope.from_headers({ENVELOPE_HEADER: written.text}), body)
 
 
 def as_state(row: dict[str, Any]) -> SubscriptionState:
