@@ -23,8 +23,9 @@ def with_defaults(text: str) -> str:
 
 
 def environment_of(name: str) -> dict[str, str]:
-    """The variables that compose gives a service when nothing is set."""
-    return {variable: with_defaults(value) for variable, value in SERVICES[name].get("environment", {}).items()}
+    """The variables that compose gives a service when nothing is set: one without a value is not given then."""
+    given = SERVICES[name].get("environment", {}).items()
+    return {variable: with_defaults(value) for variable, value in given if value is not None}
 
 
 def make_secrets(folder: Path) -> Path:

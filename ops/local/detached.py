@@ -17,6 +17,7 @@ _SAID_BYTES_MAX: Final = 4000
 
 async def start(home: Path, *words: str) -> None:
     """Back when the stack in *home* is ready.  *words* go to `billing up`, which is what supervises it."""
+    had_data = Home(home).has_data
     logs = folders.private_folder(home / "logs")
     with (logs / "stack.log").open("w+b") as log:
         supervisor = _supervisor(home, words, log)
@@ -25,7 +26,7 @@ async def start(home: Path, *words: str) -> None:
         except BaseException:  # Ctrl-C, or too long: what was begun here is ended here.
             supervisor.terminate()
             supervisor.wait()
-            Home(home).clear(keep_data=True)
+            Home(home).clear(keep_data=had_data)
             raise
         if supervisor.returncode is not None:
             raise CannotStart(f"The stack did not start.\n{_end_of(log)}")

@@ -212,6 +212,13 @@ def test_every_variable_is_a_setting_of_its_process(name: str, environment: dict
 
 
 @each_of_ours
+def test_whoever_can_trace_is_told_where_to(name: str) -> None:
+    can = {"otel_exporter_otlp_endpoint", "trace_sample_ratio"} & SETTINGS[name].model_fields.keys()
+
+    assert {field.upper() for field in can} <= SERVICES[name]["environment"].keys()
+
+
+@each_of_ours
 @pytest.mark.usefixtures("environment")
 def test_a_process_starts_with_what_it_is_told_and_no_more(name: str) -> None:
     settings = SETTINGS[name]()
@@ -222,7 +229,7 @@ def test_a_process_starts_with_what_it_is_told_and_no_more(name: str) -> None:
 
 @each_of_ours
 def test_every_secret_that_a_process_reads_is_mounted_into_it_and_no_other(name: str) -> None:
-    read = {Path(value).name for value in SERVICES[name]["environment"].values() if value.startswith("/run/secrets/")}
+    read = {Path(value).name for value in environment_of(name).values() if value.startswith("/run/secrets/")}
 
     assert read == set(SERVICES[name].get("secrets", ()))
 
