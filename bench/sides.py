@@ -15,6 +15,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from bench import servers
 from models.topics import ALERTS, DAY_MS, PARKED, STRIPE_EVENTS, SUBSCRIPTIONS, Topic
 from ops import topics
 from ops.local import folders, health, ports, programs
@@ -289,7 +290,7 @@ BARE_SIDES: Final = ("bare-ingress", "construct-event", "bare")
 @asynccontextmanager
 async def on_ground(home: Path, *, durable: bool = True) -> AsyncIterator[Ground]:
     """Servers of their own for one experiment; nothing of them is left after it."""
-    async with Stack(home, names=(), durable=durable) as stack:
+    async with Stack(home, names=(), durable=durable, postgres_settings=servers.postgres_settings()) as stack:
         ground = Ground(stack)
         await ground.prepare()
         yield ground

@@ -22,11 +22,10 @@ class Deadlines:
 
     def within(self) -> "_Wait":
         """Run a block of the current task; raises TimeoutError when it takes too long."""
-        return _Wait(self)
+        return _Wait(self, asyncio.get_running_loop())
 
-    def begin(self, wait: "_Wait") -> None:
+    def begin(self, wait: "_Wait", loop: asyncio.AbstractEventLoop) -> None:
         """Look after *wait* from now on."""
-        loop = asyncio.get_running_loop()
         wait.due = loop.time() + self._seconds_max
         self._waits[wait] = None
         if self._timer is None:
@@ -53,18 +52,19 @@ class Deadlines:
 class _Wait:
     """One block."""
 
-    __slots__ = ("_deadlines", "_over", "_task", "due")
+    __slots__ = ("_deadlines", "_loop", "_over", "_task", "due")
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        task = asyncio.current_task()
+    def __init__(self, deadlines: Deadlines, loop: asyncio.AbstractEventLoop) -> None:
+        task = asyncio.current_task(loop)
         assert task is not None, "only a task can be interrupted"
         self._deadlines = deadlines
+        self._loop = loop
         self._task = task
         self._over = False
         self.due = 0.0
 
     def __enter__(self) -> None:
-        self._deadlines.begin(self)
+        self._deadlines.begin(self, self._loop)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

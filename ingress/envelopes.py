@@ -13,10 +13,9 @@ alone decides.
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from pydantic import TypeAdapter, ValidationError
@@ -34,8 +33,7 @@ _PLAIN: Final = re.compile(rb"[\x21-\x5b\x5d-\x7e]*")
 """An envelope whose identifiers are all printable: what is not is written with a backslash, or as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """An envelope as it travels, and what the door itself needs to know of it."""
 
     id: str

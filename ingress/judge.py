@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from prometheus_client import Counter
 
@@ -25,8 +26,7 @@ MISFITS = Counter("ingress_misfits_total", "Signed bodies that were no event, by
 Headers = list[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A fact as it goes to Kafka."""
 
     id: str

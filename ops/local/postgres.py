@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -45,12 +45,14 @@ class LocalPostgres:
         secrets: Path | None = None,
         bindir: Path | None = None,
         durable: bool = True,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home
         self.port = port or ports.free_port()
         self._secrets = secrets or home / "secrets"
         self._bindir = bindir
         self._durable = durable  # False: not safe from a power cut, and quicker.  For tests only.
+        self._others = dict(settings or {})  # Instead of those below, or beside them.
         self._child: Child | None = None
 
     def url(self, role: Role, database: str = DATABASE) -> str:
@@ -180,7 +182,7 @@ class LocalPostgres:
             "log_timezone": "UTC",
         }
         # A commit waits for its WAL all the same (synchronous_commit): SIGKILL of the server loses nothing.
-        return lean if self._durable else lean | {"fsync": "off", "full_page_writes": "off"}
+        return lean | ({} if self._durable else {"fsync": "off", "full_page_writes": "off"}) | self._others
 
     def _is_ready(self) -> bool:
         """The postmaster writes `ready` into its pid file itself: no client, no password, no race with the port."""

@@ -4,6 +4,7 @@ The choice is made once for each server, and whoever asked cannot tell them apar
 """
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -123,15 +124,17 @@ def postgres(
     *,
     secrets: Path | None = None,
     durable: bool = True,
+    settings: Mapping[str, str] | None = None,
 ) -> PostgresServer:
-    """PostgreSQL for a stack or a test run; nothing is started yet."""
+    """PostgreSQL for a stack or a test run; nothing is started yet.  Only one of our own takes *settings*."""
     address = surroundings.given("DATABASE_URL")
     if address:
         return GivenPostgres(address)
     if _containers_wanted():
         return ContainerPostgres(port, secrets=secrets or home / "secrets")
     bindir = surroundings.given("POSTGRES_BINDIR")
-    return LocalPostgres(home, port, secrets=secrets, bindir=Path(bindir) if bindir else None, durable=durable)
+    folder = Path(bindir) if bindir else None
+    return LocalPostgres(home, port, secrets=secrets, bindir=folder, durable=durable, settings=settings)
 
 
 def kafka_options(server: KafkaServer) -> dict[str, Any]:

@@ -47,13 +47,16 @@ class Stack:
         webhook_port: int | None = None,
         settings: Mapping[str, str] | None = None,
         durable: bool = True,
+        postgres_settings: Mapping[str, str] | None = None,
         say: Say = lambda _: None,
     ) -> None:
         folder = home.resolve()
         self.home = Home(folder)
         self.credentials = Credentials(folder / "secrets")
         self.kafka = providers.kafka(folder / "kafka")
-        self.postgres = providers.postgres(folder / "postgres", secrets=self.credentials.folder, durable=durable)
+        self.postgres = providers.postgres(
+            folder / "postgres", secrets=self.credentials.folder, durable=durable, settings=postgres_settings
+        )
         self.supervisor = Supervisor()
         self._names = names
         self._makers = programs.makers(webhook_port)

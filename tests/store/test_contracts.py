@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from models.books import Outcome
 from store import positions
@@ -243,3 +245,25 @@ async def test_a_position_beyond_what_a_group_was_given_is_nobodys(bench: Bench)
 
     assert await positions.assigned(bench.database, "another", {(TOPIC, 0): Bounds(0, 1)}) == {(TOPIC, 0): 0}
     assert await positions.assigned(bench.database, GROUP, {(TOPIC, 0): Bounds(0, 1)}) == {(TOPIC, 0): 1}
+
+
+@pytest.mark.parametrize(("table", "key"), [("outbox_sequences", "account_id"), ("subscriptions", "subscription_id")])
+async def test_what_every_fact_writes_anew_finds_room_on_its_page(own_bench: Bench, table: str, key: str) -> None:
+    """A row that moves costs a page of each index, which among a million subscribers is another one each time."""
+    intake = await own_bench.intake()
+
+    async def happen(turn: int, people: Sequence[int]) -> dict[str, int]:
+        told = [
+            changed(f"evt_{turn}_{n}", NOW + turn, quantity=turn, sid=f"sub_{n}", customer=f"cus_{n}") for n in people
+        ]
+        for first in range(0, len(people), 100):
+            await intake.take(own_bench.records(told[first : first + 100]))
+        place = sql.SQL("SELECT {}, (ctid::text::point)[0]::int FROM {}").format(*map(sql.Identifier, (key, table)))
+        with psycopg.connect(own_bench.superuser_url) as superuser:
+            return dict(superuser.execute(place).fetchall())
+
+    before = await happen(1, range(400))
+    after = await happen(2, range(0, 400, 5))
+
+    assert len(set(before.values())) > 2, "one page would not show it"  # The last one has room.
+    assert before == after
