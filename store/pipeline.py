@@ -1,8 +1,8 @@
 """A pipeline whose statements leave together, when somebody waits for an answer.
 
 psycopg sends each statement as it is executed.  Every sending wakes the server's process and costs both sides a system
-call or two, which under a light load is more than the statements themselves.  Here they gather, and one sending takes
-them all: nothing else changes, neither their order nor what is said of their errors, which come with the answers.
+call or two.  Here they gather, and one sending takes them all (measured in docs/decisions/0014).  Nothing else changes,
+neither their order nor what is said of their errors, which come with the answers.
 
 It rests on two methods that psycopg does not promise; tests/store/test_pipeline.py holds them to what is expected.
 """

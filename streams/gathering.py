@@ -17,7 +17,7 @@ ENOUGH_RECORDS: Final = 100
 """Beyond that a batch's own cost is a small part of its facts', and waiting on would only make them late."""
 
 PACE_SECONDS: Final = 0.25
-"""Longer than any pause of this process: what has piled up in one says nothing of how fast records come."""
+"""Longer than a pause between two batches: what has piled up in one says nothing of how fast records come."""
 
 
 class Gathering:

@@ -2,8 +2,7 @@
 
 Faust gives its consumer a thread and a loop, so that heartbeats go out while an agent computes for long.  Ours computes
 for some milliseconds at a time and waits for PostgreSQL in between, and the thread's price is high: each fetch goes
-there and back through two queues, and both threads want one interpreter.  It was measured at 2,500 changes of thread a
-second at 500 facts a second, and at a sixth of the 99th percentile of their commit.
+there and back through two queues, and both threads want one interpreter (measured in docs/decisions/0014).
 
 Everything of Faust's consumer stays; only what "in the thread" means is said anew.  tests/streams/test_looped.py holds
 it to that.
@@ -25,7 +24,7 @@ class LoopedConsumer(driver.AIOKafkaConsumerThread):
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Serve in a task, and return when the consumer has started; raises why it could not."""
+        """Serve in a task where Faust would in a thread, and wait as it does until the consumer has started."""
         self._thread_started.set()
         self._thread_running = self.parent_loop.create_future()
         self._serving = asyncio.create_task(self._serve(), name="looped-consumer")

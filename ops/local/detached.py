@@ -17,7 +17,6 @@ _SAID_BYTES_MAX: Final = 4000
 
 async def start(home: Path, *words: str) -> None:
     """Back when the stack in *home* is ready.  *words* go to `billing up`, which is what supervises it."""
-    had_data = Home(home).has_data
     logs = folders.private_folder(home / "logs")
     with (logs / "stack.log").open("w+b") as log:
         supervisor = _supervisor(home, words, log)
@@ -26,7 +25,7 @@ async def start(home: Path, *words: str) -> None:
         except BaseException:  # Ctrl-C, or too long: what was begun here is ended here.
             supervisor.terminate()
             supervisor.wait()
-            Home(home).clear(keep_data=had_data)
+            Home(home).clear(keep_data=True)
             raise
         if supervisor.returncode is not None:
             raise CannotStart(f"The stack did not start.\n{_end_of(log)}")

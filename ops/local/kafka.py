@@ -4,7 +4,6 @@ A broker has a home (its settings, its log files, its data) and two ports that s
 data archive that halves its start is made once, by the first broker that is stopped in order, and shared by all.
 """
 
-import asyncio
 import hashlib
 import os
 import signal
@@ -19,6 +18,7 @@ from ops.local import command, java, kafka_jars, ports
 from ops.local.child import Child
 from ops.local.errors import CannotStart
 from ops.local.folders import CACHE, remove
+from ops.local.waiting import in_thread
 
 START_SECONDS_MAX: Final = 60.0
 STOP_SECONDS_MAX: Final = 10.0  # Making the class data archive takes two or three of them, once.
@@ -59,7 +59,7 @@ class LocalKafka:
         machine = java.required()
         self._write_settings()
         if not (self.home / "data" / "meta.properties").exists():
-            await asyncio.to_thread(self._format, machine, jars)
+            await in_thread(self._format, machine, jars)
         self._child = self._prepared(machine, jars)
         self._child.start()
         await self._child.until(lambda: ports.is_open(self.port), START_SECONDS_MAX)

@@ -4,7 +4,6 @@ Its roles are the product's: `billing_owner` migrates, `billing_app` is what pro
 reports.  They are made in single-user mode before the first start, so that no client and no open door is needed.
 """
 
-import asyncio
 import os
 import signal
 import tempfile
@@ -18,6 +17,7 @@ from ops.local import command, folders, ports, postgres_programs
 from ops.local.child import Child
 from ops.local.errors import CannotStart
 from ops.local.postgres_programs import Programs
+from ops.local.waiting import in_thread
 
 START_SECONDS_MAX: Final = 30.0
 STOP_SECONDS_MAX: Final = 10.0
@@ -77,7 +77,7 @@ class LocalPostgres:
         self.home.mkdir(parents=True, exist_ok=True)
         programs = self._programs()
         if not (self.data / "PG_VERSION").exists():
-            await asyncio.to_thread(self._make_cluster, programs)
+            await in_thread(self._make_cluster, programs)
         self._child = self._prepared(programs)
         self._child.start()
         await self._child.until(self._is_ready, START_SECONDS_MAX)

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 POLL_SECONDS: Final = 0.02
+
+Made = TypeVar("Made")
 
 
 async def until(
@@ -22,6 +25,21 @@ async def until(
 async def _now(holds: Callable[[], bool | Awaitable[bool]]) -> bool:
     answer = holds()
     return answer if isinstance(answer, bool) else await answer
+
+
+async def in_thread(work: Callable[..., Made], *about: object) -> Made:
+    """What *work* gives, from a thread.
+
+    Who is cancelled meanwhile waits for its end: a thread cannot be stopped, and what it goes on to make would be made
+    behind the back of whoever clears up.
+    """
+    working = asyncio.create_task(asyncio.to_thread(work, *about))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await working
+        raise
 
 
 async def together(*jobs: Coroutine[Any, Any, object]) -> None:
