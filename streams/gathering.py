@@ -68,7 +68,7 @@ class Gathering:
 
     def _would_fill(self) -> bool:
         """Whether records come so fast that the time to fill would bring half of what is enough, or more."""
-        return self._pace.per_second * self._fill_seconds_max * 2 >= self._enough_records
+        return self._pace.per_second() * self._fill_seconds_max * 2 >= self._enough_records
 
     def _taken(self, records: int) -> None:
         self._records -= records
@@ -80,18 +80,21 @@ class Gathering:
 
 
 class _Pace:
-    """How fast records came over the last PACE_SECONDS or so."""
+    """How fast records come, as the last PACE_SECONDS show it: what was before them is forgotten at once."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self.per_second = 0.0
         self._monotonic = monotonic
-        self._since = monotonic()
+        self._came: deque[tuple[float, int]] = deque()
         self._records = 0
 
     def note(self, records: int) -> None:
         """So many have just come."""
-        now = self._monotonic()
-        if now - self._since >= PACE_SECONDS:
-            self.per_second = self._records / (now - self._since)
-            self._since, self._records = now, 0
+        self._came.append((self._monotonic(), records))
         self._records += records
+
+    def per_second(self) -> float:
+        """Records a second."""
+        since = self._monotonic() - PACE_SECONDS
+        while self._came and self._came[0][0] <= since:
+            self._records -= self._came.popleft()[1]
+        return self._records / PACE_SECONDS

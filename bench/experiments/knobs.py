@@ -30,8 +30,10 @@ def _setting(name: str, *values: float) -> list[Knob]:
 
 
 KNOBS: Final = (
-    Knob(DEFAULT),  # BATCH_RECORDS_MAX=500, POLL_SECONDS=0.02, BATCH_MAX=500, one process each.
+    # BATCH_RECORDS_MAX=500, BATCH_FILL_SECONDS_MAX=0.04, POLL_SECONDS=0.02, BATCH_MAX=500, one process each.
+    Knob(DEFAULT),
     *_setting("BATCH_RECORDS_MAX", 50, 200, 2000),
+    *_setting("BATCH_FILL_SECONDS_MAX", 0, 0.1),
     *_setting("POLL_SECONDS", 0.005, 0.1),
     *_setting("BATCH_MAX", 100, 2000),
     Knob("two books", books=2),
@@ -62,6 +64,6 @@ EXPERIMENT: Final = Experiment(
     rounds=3,
     cases=cases,
     judge=ungated,
-    minutes=18,
+    minutes=21,
     columns=(COMMITTED, replace(COMMIT_P50, spread=False), COMMIT_P99, replace(SAID_AFTER, spread=False)),
 )

@@ -138,7 +138,7 @@ async def come(gathering: Gathering, clock: Clock, per_second: int, seconds: flo
 
 async def test_a_batch_is_given_time_to_fill_while_records_come_fast() -> None:
     clock = Clock()
-    gathering = Gathering(500, fill_seconds_max=30, monotonic=clock)
+    gathering = Gathering(500, fill_seconds_max=1, monotonic=clock)
     await come(gathering, clock, per_second=1, seconds=3)
     for _ in range(20):
         clock.now += 0.02
@@ -160,6 +160,25 @@ async def test_nobody_waits_while_records_come_slowly_not_even_a_crowd_that_a_pa
     await come(gathering, clock, per_second)
     for _ in range(max(1, per_second // 25)):  # Forty milliseconds' worth at once.
         await gathering.put(Piece(records_of(1), None))
+
+    taking = asyncio.create_task(gathering.take())
+    await asyncio.sleep(0)
+
+    assert taking.done()
+
+
+@pytest.mark.parametrize("pause_seconds", [0.2, 0.25, 1.0, 60.0])
+async def test_how_fast_records_came_before_a_pause_makes_nobody_wait_after_it(pause_seconds: float) -> None:
+    clock = Clock()
+    gathering = Gathering(500, fill_seconds_max=0.04, monotonic=clock)
+    for _ in range(5):
+        clock.now += 0.05
+        await gathering.put(Piece(records_of(200), None))
+        await gathering.take()
+    clock.now += pause_seconds
+    for _ in range(2):
+        await gathering.put(Piece(records_of(1), None))
+        clock.now += 0.04
 
     taking = asyncio.create_task(gathering.take())
     await asyncio.sleep(0)
