@@ -7,7 +7,7 @@ and delivery do to an event, the books do not notice.
 from collections import Counter
 from dataclasses import dataclass
 
-from simulator.catalog import offer_of_price
+from simulator.catalog import PLAN_OFFERS
 from simulator.happenings import Json
 from simulator.states import SubscriptionState
 from simulator.world import World
@@ -41,8 +41,8 @@ def books_of(world: World) -> Books:
 
 def state_of(body: Json) -> SubscriptionState:
     """What the world's own subscription object says."""
-    item = next(item for item in body["items"]["data"] if offer_of_price(item["price"]["id"]).plan)
-    offer = offer_of_price(item["price"]["id"])
+    item = next(item for item in body["items"]["data"] if item["price"]["lookup_key"] in PLAN_OFFERS)
+    offer = PLAN_OFFERS[item["price"]["lookup_key"]]
     return SubscriptionState(
         subscription_id=body["id"],
         customer_id=body["customer"],

@@ -20,8 +20,9 @@ class Happening:
     after: Json
     before: Json | None
     request_id: str | None
+    idempotency_key: str | None = None
 
     @property
     def object_id(self) -> str:
-        """The object that it happened to."""
-        return str(self.after["id"])
+        """The object that it happened to; an invoice that is yet to come has no id."""
+        return str(self.after.get("id"))

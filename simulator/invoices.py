@@ -30,6 +30,7 @@ class Invoice:
     def __init__(self, world: "World", body: Json) -> None:
         self._world = world
         self.body = body
+        world.shelf.put(self)
         world.record("invoice.created", body)
 
     @property

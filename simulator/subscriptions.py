@@ -10,9 +10,10 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Final
 
 from simulator import invoices
-from simulator.catalog import PLAN_OFFERS, Offer, offer_of_price, plan_of, price_of, support_for
+from simulator.catalog import PLAN_OFFERS, Offer, price_for, support_for
 from simulator.clock import DAY_SECONDS, HOUR_SECONDS, months_after
 from simulator.happenings import Json
+from simulator.prices import plan_of
 
 if TYPE_CHECKING:
     from simulator.customers import Customer
@@ -63,6 +64,7 @@ class Subscription:
             # First, so that whoever takes the first item for the plan is wrong.
             self.body["items"]["data"].insert(0, _item(world, self.id, support_for(offer), 1))
         world.subscriptions[self.id] = self
+        world.shelf.put(self)
 
     # What it is.
 
@@ -89,7 +91,7 @@ class Subscription:
     @property
     def offer(self) -> Offer:
         """What is subscribed to."""
-        return offer_of_price(self.plan_item["price"]["id"])
+        return PLAN_OFFERS[self.plan_item["price"]["lookup_key"]]
 
     @property
     def period_end(self) -> int:
@@ -340,7 +342,8 @@ class Subscription:
         """All items of a subscription are billed by one interval: the add-on goes along with the plan."""
         for item in self._items:
             new = offer if item["price"]["lookup_key"] else support_for(offer)
-            item.update({"price": price_of(new), "plan": plan_of(new)})
+            price = price_for(self.world, new)
+            item.update({"price": price, "plan": plan_of(price)})
 
     def _set_period(self, start: int, end: int) -> None:
         for item in self._items:
@@ -352,6 +355,7 @@ def _cancellation(reason: str | None) -> Json:
 
 
 def _item(world: "World", subscription_id: str, offer: Offer, quantity: int) -> Json:
+    price = price_for(world, offer)
     return {
         "id": world.dice.identifier("si", 14),
         "object": "subscription_item",
@@ -361,8 +365,8 @@ def _item(world: "World", subscription_id: str, offer: Offer, quantity: int) -> 
         "current_period_start": world.now,
         "discounts": [],
         "metadata": {},
-        "plan": plan_of(offer),
-        "price": price_of(offer),
+        "plan": plan_of(price),
+        "price": price,
         "quantity": quantity,
         "subscription": subscription_id,
         "tax_rates": [],
