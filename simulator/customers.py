@@ -37,7 +37,7 @@ class Customer(Thing):
     ) -> None:
         """Somebody of the story, with a name and a card; with a *body*, just that."""
         super().__init__(world, body or _somebody(world, account_id))
-        self.card_declines = False  # What the bank will say next time; the script decides.
+        self.mood: str | None = None  # The decline code with which the bank answers everything, while it does.
         self.is_deleted = False
         self._invoice_count = 0
         world.customers[self.id] = self
@@ -68,6 +68,15 @@ class Customer(Thing):
         if payment_method:
             PaymentMethod.named(world, payment_method).attach(customer.id)
         return customer
+
+    @property
+    def card_declines(self) -> bool:
+        """What the bank will say next time; the script decides."""
+        return self.mood is not None
+
+    @card_declines.setter
+    def card_declines(self, declines: bool) -> None:
+        self.mood = "insufficient_funds" if declines else None
 
     @property
     def account_id(self) -> str | None:

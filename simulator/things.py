@@ -34,6 +34,11 @@ class Thing:
         """Change top-level fields, and tell nobody."""
         self.body = self.body | changes
 
+    def note(self, event_type: str, *, by_request: bool = False, **changes: object) -> None:
+        """Change top-level fields, in one event that tells of no difference: its name says what happened."""
+        self.body = self.body | changes
+        self.world.record(event_type, self.body, by_request=by_request)
+
     def tell(self, event_type: str, *, by_request: bool = False, **changes: object) -> None:
         """Change top-level fields, in one event that shows the difference."""
         before = self.body
