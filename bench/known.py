@@ -13,8 +13,7 @@ from typing import Final, LiteralString
 import psycopg
 
 from bench.corpus import Corpus, known_ids
-from ingress import envelopes
-from models import books, stripe_events
+from models import books, envelopes, stripe_events
 from models.base import ENVELOPE_HEADER, Envelope
 from models.books import Books, Heard
 from models.customers import account_of_customer, stranger

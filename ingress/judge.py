@@ -9,30 +9,17 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
 from prometheus_client import Counter
 
-from ingress import envelopes
 from ingress.answers import Answer
-from ingress.envelopes import Written
 from ingress.signature import Claim, Doubt
-from models.base import headers_of
+from models import envelopes
+from models.envelopes import Sealed, Written
 from runtime.keys import Keyring
 
 DOUBTS = Counter("ingress_doubts_total", "Requests that were not believed, by why", ["doubt"])
 MISFITS = Counter("ingress_misfits_total", "Signed bodies that were no event, by why", ["misfit"])
-
-Headers = list[tuple[str, bytes]]
-
-
-class Sealed(NamedTuple):
-    """A fact as it goes to Kafka."""
-
-    id: str
-    key: bytes  # What decides its partition.
-    value: bytes
-    headers: Headers
 
 
 @dataclass(slots=True)
@@ -83,9 +70,7 @@ class Judge:
 
     def seal(self, envelope: Written, body: bytes) -> Sealed:
         """The body sealed, bound to its envelope as that is written."""
-        key_id, value = self._keyring.encrypt(body, envelope.text)
-        headers = headers_of(envelope.text, envelope.id, key_id)
-        return Sealed(envelope.id, envelope.partition_key.encode(), value, headers)
+        return envelope.sealed(body, self._keyring.encrypt)
 
     def _judge_all(self) -> None:
         cases, self._cases = self._cases, []

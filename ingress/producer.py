@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
-from zlib import crc32
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -18,6 +17,7 @@ from prometheus_client import Counter, Histogram
 
 from ingress.deadlines import Deadlines
 from models.topics import STRIPE_EVENTS
+from runtime.kafka import partition_of_fact
 from runtime.logs import get_logger
 from runtime.metrics import LATENCY_SECONDS_BUCKETS
 
@@ -36,16 +36,6 @@ UNACKNOWLEDGED = Counter("ingress_unacknowledged_total", "Facts that the broker 
 REPLACED = Counter("ingress_producer_replaced_total", "Producers that were given up for a fresh one")
 
 log = get_logger(__name__)
-
-
-def partition(key: bytes, every: Sequence[int], available: Sequence[int]) -> int:
-    """Where a key belongs, as librdkafka's `consistent` partitioner says it: CRC-32.
-
-    Java's murmur2 is Python here and takes as long as sealing a body.  Nobody else produces to this topic, and no
-    order rests on it.  (https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md, `partitioner`)
-    """
-    del available  # A partition without a leader now is still the key's own.
-    return every[crc32(key) % len(every)]
 
 
 class Unacknowledged(Exception):
@@ -162,7 +152,7 @@ class Producer:
             max_batch_size=BATCH_BYTES_MAX,
             max_request_size=REQUEST_BYTES_MAX,
             request_timeout_ms=int(REQUEST_SECONDS_MAX * 1000),
-            partitioner=partition,
+            partitioner=partition_of_fact,
         )
 
     def _let_go(self) -> None:

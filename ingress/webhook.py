@@ -23,8 +23,9 @@ from ingress import signature
 from ingress.answers import Answer, response
 from ingress.bodies import Bodies
 from ingress.connections import Server, connection_of
-from ingress.judge import Judge, Sealed, doubted
+from ingress.judge import Judge, doubted
 from ingress.producer import Producer, Unacknowledged
+from models.envelopes import Sealed
 from models.topics import STRIPE_EVENTS
 from runtime import clock, garbage, health, kafka, logs, tracing
 from runtime.failpoints import Failpoints

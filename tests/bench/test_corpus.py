@@ -8,8 +8,7 @@ import pytest
 
 from bench.corpus import BYTES_MAX, BYTES_MIN, MARK, Corpus, Lives, generation_mark, lives
 from bench.requests import with_copies
-from ingress import envelopes
-from models import stripe_events
+from models import envelopes, stripe_events
 from models.base import ENVELOPE_HEADER, Envelope
 from models.stripe_events import Fact
 from runtime import clock

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ingress import signature
 from ingress.answers import Answer
-from ingress.judge import Judge, Sealed
+from ingress.judge import Judge
 from ingress.signature import Claim
+from models.envelopes import Sealed
 from runtime.keys import Keyring
 from tests.ingress.support import SECRET, event, sign
 

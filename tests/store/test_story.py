@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingress import envelopes
+from models import envelopes
 from models.base import ENVELOPE_HEADER, Envelope
 from simulator import oracle, shapes
 from simulator.books import books_of

@@ -13,6 +13,7 @@ alone decides.
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -20,7 +21,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from models.base import SCHEMA_VERSION, Envelope, Identifier, Source
+from models.base import SCHEMA_VERSION, Envelope, Identifier, Source, headers_of
 
 THIN_EVENT: Final = "v2.core.event"
 CUSTOMER: Final = "customer"
@@ -31,6 +32,19 @@ LAST_SECOND: Final = 253_402_300_799
 _IDENTIFIER: Final = TypeAdapter[str](Identifier)
 _PLAIN: Final = re.compile(rb"[\x21-\x5b\x5d-\x7e]*")
 """An envelope whose identifiers are all printable: what is not is written with a backslash, or as it is."""
+
+
+Seal = Callable[[bytes, bytes], tuple[str, bytes]]
+"""Seals a body for a context: the key's id, and the sealed bytes."""
+
+
+class Sealed(NamedTuple):
+    """A fact as it goes to Kafka."""
+
+    id: str
+    key: bytes  # What decides its partition.
+    value: bytes
+    headers: list[tuple[str, bytes]]
 
 
 class Written(NamedTuple):
@@ -45,6 +59,11 @@ class Written(NamedTuple):
     def of(cls, envelope: Envelope) -> "Written":
         """The envelope, written."""
         return cls(envelope.id, envelope.partition_key, envelope.livemode, envelope.written())
+
+    def sealed(self, body: bytes, seal: Seal) -> Sealed:
+        """The body sealed, bound to its envelope as that is written."""
+        key_id, value = seal(body, self.text)
+        return Sealed(self.id, self.partition_key.encode(), value, headers_of(self.text, self.id, key_id))
 
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]  # That it is printable is seen when it is written.

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.envelopes import Misfit, Written, read, read_leniently
 from ingress.signature import Claim
 from ingress.signature import read as read_signature
 from models.base import Envelope, Source
+from models.envelopes import Misfit, Written, read, read_leniently
 from tests.ingress.support import SECRET, event, mutated, sign
 
 RECEIVED = datetime(2026, 1, 1, 0, 0, 7, tzinfo=UTC)
