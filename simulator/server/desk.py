@@ -1,0 +1,50 @@
+"""The desk: what all requests share.  One event loop, and the world is changed between two awaits: no locks."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from simulator.dice import Dice
+from simulator.server.event_log import EventLog
+from simulator.server.faults import Faults
+from simulator.server.idempotency import IdempotencyKeys
+from simulator.server.journal import Journal
+from simulator.server.limits import Bucket
+from simulator.shapes import NEWEST
+from simulator.world import World
+
+
+@dataclass(slots=True)
+class Desk:
+    """One pretend Stripe account, as its API sees it."""
+
+    world: World
+    dice: Dice  # The server's own: that somebody reads must not change what happens in the world.
+    bucket: Bucket
+    faults: Faults
+    events: EventLog
+    api_version: str = NEWEST  # The account's own: for whoever names none, and for all events.
+    keys: IdempotencyKeys = field(default_factory=IdempotencyKeys)
+    journal: Journal = field(default_factory=Journal)
+    undelivered: dict[str, int] = field(default_factory=dict)
+    """How many endpoints have not accepted an event yet.  Whoever delivers keeps it; without that all is delivered."""
+    after_advance: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """Called whenever the clock was moved: whoever delivers in virtual time waits here until all is delivered."""
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def advance(self, until_seconds: int) -> None:
+        """Move the world's clock, and let whoever hangs on it catch up."""
+        self.world.advance(until_seconds)
+        for catch_up in self.after_advance:
+            await catch_up()
+
+
+def desk_for(world: World, monotonic: Callable[[], float], rate_per_second: float) -> Desk:
+    """A desk in front of *world*, with chance from the world's seed."""
+    return Desk(
+        world=world,
+        dice=Dice(f"{world.seed}/server"),
+        bucket=Bucket(rate_per_second, monotonic),
+        faults=Faults(Dice(f"{world.seed}/faults")),
+        events=EventLog(world),
+    )

@@ -1,0 +1,74 @@
+"""Idempotency keys as Stripe keeps them: the first answer is the answer, for a day of the world's clock.
+
+What was begun is saved, a 500 included; what was refused before it began (a wrong parameter, a limit, a key of somebody
+else's) is not.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from simulator.clock import DAY_SECONDS
+from simulator.refusals import Refused
+
+KEY_LENGTH_MAX: Final = 255
+KEPT_SECONDS: Final = DAY_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """An answer that is given again."""
+
+    status: int
+    body: bytes
+    request_id: str
+
+
+@dataclass(slots=True)
+class _Kept:
+    since: int
+    asked: str
+    saved: Saved | None = None  # None while the request is in flight.
+
+
+@dataclass(slots=True)
+class IdempotencyKeys:
+    """Every key that was used within the last day, by whose it is."""
+
+    _kept: dict[tuple[str, str], _Kept] = field(default_factory=dict)
+
+    def claim(self, owner: str, key: str, asked: str, now: int) -> Saved | None:
+        """Begin the request *asked* under *key*, or give what was answered when it came first."""
+        if len(key) > KEY_LENGTH_MAX:
+            raise _refused(f"Idempotency keys are {KEY_LENGTH_MAX} characters at most.", 400)
+        kept = self._kept.get((owner, key))
+        if kept is None or kept.since + KEPT_SECONDS <= now:
+            self._kept[owner, key] = _Kept(now, asked)
+            return None
+        if kept.asked != asked:
+            raise _refused(
+                "Keys for idempotent requests can only be used with the same parameters they were first used with. Try "
+                f"using a key other than '{key}' if you meant to execute a different request.",
+                400,
+            )
+        if kept.saved is None:
+            raise _refused(
+                "There is currently another in-progress request using this Idempotent Key (that probably means you "
+                f"submitted twice, and the other request is still going through): {key}. Please try again later.",
+                409,
+                "idempotency_key_in_use",
+            )
+        return kept.saved
+
+    def save(self, owner: str, key: str, saved: Saved) -> None:
+        """Keep the answer of a request that was begun."""
+        self._kept[owner, key].saved = saved
+
+    def release(self, owner: str, key: str) -> None:
+        """Forget a key whose request never began."""
+        kept = self._kept.get((owner, key))
+        if kept and kept.saved is None:
+            del self._kept[owner, key]
+
+
+def _refused(message: str, status: int, code: str | None = None) -> Refused:
+    return Refused(message, type="idempotency_error", code=code, status=status)
