@@ -26,6 +26,8 @@ from runtime.secret_files import SecretFiles
 WEBHOOK_SECRET_PREFIX: Final = "whsec_"  # noqa: S105  # What every secret begins with is none.
 WEBHOOK_SECRET_CHARS_MIN: Final = 16
 LIVE_KEY_PREFIXES: Final = ("sk_live_", "rk_live_")
+API_KEY_PREFIXES: Final = (*LIVE_KEY_PREFIXES, "sk_test_", "rk_test_")
+STRIPE_API_BASE: Final = "https://api.stripe.com"
 EXIT_STATUS_BAD_SETTINGS: Final = 2
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -87,7 +89,7 @@ class ProcessSettings(BaseSettings):
     """Where tests arm `runtime.failpoints`.  Never in production."""
 
     stripe_api_key: SecretStr | None = None
-    """Used by none of the pipeline's processes, checked by all: a live key outside production is always a mistake."""
+    """Used by those who ask Stripe, checked by all: a live key outside production is always a mistake."""
 
     stripe_livemode: bool = False
     """Whether this environment is Stripe's live mode or a sandbox.  The two never mix."""
@@ -165,6 +167,31 @@ class KafkaSettings(ProcessSettings):
             is not (self.kafka_key_file is None),
         }
         return [f"KAFKA_SECURITY_PROTOCOL={protocol} {problem}" for problem, holds in wrong.items() if holds]
+
+
+class StripeSettings(ProcessSettings):
+    """How to ask Stripe."""
+
+    stripe_api_key: SecretStr = Field()  # Without this the base class' default would stay.
+    """A restricted key that may do what is asked of it and no more is better than a secret one."""
+
+    stripe_api_base: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")] = STRIPE_API_BASE
+    """Where Stripe is; a pretend one in tests.  A live key is sent to no other place than Stripe's own."""
+
+    stripe_requests_per_second: Annotated[float, Field(gt=0, le=100)] = 20.0
+    """What this process may ask.  Stripe counts all of an account's processes together: 100 live, 25 in a sandbox."""
+
+    stripe_try_seconds_max: Annotated[float, Field(gt=0, le=80)] = 10.0
+    """How long one request may take: shorter asks again sooner, longer leaves less unknown."""
+
+    @model_validator(mode="after")
+    def _key_goes_to_stripe_alone(self) -> Self:
+        key = self.stripe_api_key.get_secret_value()
+        if not key.startswith(API_KEY_PREFIXES) or not key.isascii() or not key.isprintable():
+            raise ValueError(f"STRIPE_API_KEY must begin with one of {', '.join(API_KEY_PREFIXES)}")
+        if key.startswith(LIVE_KEY_PREFIXES) and self.stripe_api_base != STRIPE_API_BASE:
+            raise ValueError(f"STRIPE_API_BASE must be {STRIPE_API_BASE} with a live key")
+        return self
 
 
 class DatabaseSettings(ProcessSettings):
@@ -356,6 +383,28 @@ class RelaySettings(KafkaSettings, DatabaseSettings, MetricsSettings, TraceSetti
 
     batch_max: Annotated[int, Field(ge=1, le=5_000)] = 500
     """Events claimed at once: more is quicker, and repeats more after a crash."""
+
+
+class StripeRequestsSettings(KafkaSettings, EdgeKeysSettings, MetricsSettings, StripeSettings):
+    """What may be known by who asks Stripe for what decisions asked.  Not the database: an answer is a fact."""
+
+    kafka_group: Name = "billing.stripe-requests"
+    """The consumer group.  Under another name everything in the topic would be asked again, under the same keys."""
+
+    batch_records_max: Annotated[int, Field(ge=1, le=1_000)] = 100
+    """Requests in hand at once: more finds more that ask about one object, and repeats more after a crash."""
+
+    ask_seconds_max: Annotated[float, Field(gt=0, le=120)] = 30.0
+    """How long one request may take with all its tries, before it waits for the next round."""
+
+    round_pause_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """The longest pause between two rounds while Stripe or Kafka are away."""
+
+
+class StripeCatalogSettings(StripeSettings):
+    """What may be known by who puts the catalog into Stripe."""
+
+    catalog_file: Path = Path("deploy/catalog.yaml")
 
 
 def load(cls: type[SettingsT]) -> SettingsT:

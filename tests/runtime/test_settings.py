@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from runtime.settings import BooksSettings, IngressSettings, KafkaSettings, RelaySettings, load
+from runtime.settings import (
+    BooksSettings,
+    IngressSettings,
+    KafkaSettings,
+    RelaySettings,
+    StripeRequestsSettings,
+    StripeSettings,
+    load,
+)
 
 SECRET = "whsec_0123456789abcdef0123456789abcdef"
 OTHER_SECRET = "whsec_fedcba9876543210fedcba9876543210"
@@ -20,7 +28,8 @@ SASL = {"KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "KAFKA_SASL_USERNAME": "u", "KA
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in {field.upper() for cls in (IngressSettings, BooksSettings) for field in cls.model_fields}:
+    every = (IngressSettings, BooksSettings, StripeRequestsSettings)
+    for name in {field.upper() for cls in every for field in cls.model_fields}:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
     monkeypatch.delenv("SECRETS_DIR", raising=False)
@@ -133,6 +142,50 @@ def test_every_problem_has_its_own_line(monkeypatch: pytest.MonkeyPatch, capsys:
         "EDGE_KEYS_FILE",
         "INGRESS_PORT",
     }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({}, "STRIPE_API_KEY"),
+        ({"STRIPE_API_KEY": "hunter22hunter"}, "STRIPE_API_KEY"),
+        ({"STRIPE_API_KEY": "pk_test_hunter22hunter"}, "STRIPE_API_KEY"),
+        ({"STRIPE_API_KEY": "sk_test_hunter22\nhunter"}, "STRIPE_API_KEY"),
+        ({"STRIPE_API_KEY": "sk_live_hunter22hunter"}, "STRIPE_API_KEY"),
+        ({"STRIPE_API_KEY": "sk_test_hunter22", "STRIPE_API_BASE": "http://hunter22@127.0.0.1"}, "STRIPE_API_BASE"),
+        ({"STRIPE_API_KEY": "sk_test_hunter22", "STRIPE_REQUESTS_PER_SECOND": "0"}, "STRIPE_REQUESTS_PER_SECOND"),
+        (
+            {
+                "BILLING_ENVIRONMENT": "production",
+                "STRIPE_LIVEMODE": "true",
+                "STRIPE_API_KEY": "sk_live_hunter22hunter",
+                "STRIPE_API_BASE": "https://stripe.example",
+            },
+            "STRIPE_API_BASE",
+        ),
+    ],
+)
+def test_nobody_asks_stripe_without_a_key_of_the_right_kind_for_the_right_place(
+    wrong: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SystemExit):
+        load(StripeRequestsSettings)
+
+    said = capsys.readouterr().err
+    assert named in said
+    assert "hunter22" not in said
+
+
+def test_a_key_of_a_sandbox_asks_stripe_itself_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", "rk_test_hunter22hunter")
+
+    settings = load(StripeSettings)
+
+    assert settings.stripe_api_base == "https://api.stripe.com"
+    assert "hunter22" not in repr(settings)
 
 
 def test_live_mode_is_for_production(monkeypatch: pytest.MonkeyPatch) -> None:
