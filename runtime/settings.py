@@ -170,9 +170,9 @@ class KafkaSettings(ProcessSettings):
 
 
 class StripeSettings(ProcessSettings):
-    """How to ask Stripe."""
+    """How to ask Stripe.  Stands first among the bases of its children: the others' key may be missing."""
 
-    stripe_api_key: SecretStr = Field()  # Without this the base class' default would stay.
+    stripe_api_key: SecretStr
     """A restricted key that may do what is asked of it and no more is better than a secret one."""
 
     stripe_api_base: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")] = STRIPE_API_BASE
@@ -385,7 +385,7 @@ class RelaySettings(KafkaSettings, DatabaseSettings, MetricsSettings, TraceSetti
     """Events claimed at once: more is quicker, and repeats more after a crash."""
 
 
-class StripeRequestsSettings(KafkaSettings, EdgeKeysSettings, MetricsSettings, StripeSettings):
+class StripeRequestsSettings(StripeSettings, KafkaSettings, EdgeKeysSettings, MetricsSettings):
     """What may be known by who asks Stripe for what decisions asked.  Not the database: an answer is a fact."""
 
     kafka_group: Name = "billing.stripe-requests"
