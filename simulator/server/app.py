@@ -20,7 +20,7 @@ from simulator.refusals import Refused
 from simulator.server.desk import Desk
 from simulator.server.errors import error_of, our_fault, too_fast
 from simulator.server.faults import Fault, FaultKind
-from simulator.server.forms import Raw, as_array, read_form
+from simulator.server.forms import Raw, read_form
 from simulator.server.idempotency import Saved
 from simulator.server.journal import Entry, without_secrets
 from simulator.server.keys import check_key
@@ -33,6 +33,7 @@ from simulator.shapes import wire
 
 BODY_BYTES_MAX: Final = 1 << 19
 
+_EXPAND: Final = many(text)
 _BREAKS: Final = frozenset({FaultKind.HANG, FaultKind.RESET})
 _BREAKS_AFTER: Final = frozenset({FaultKind.HANG_AFTER, FaultKind.RESET_AFTER})
 _RESET_AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER without lingering: the peer reads a reset, not an end.
@@ -112,7 +113,7 @@ class Api:
         return _Understood(
             route=route,
             call=Call(self._desk, request.path, ids, route.accepts.read(raw)),
-            expand=many(text)("expand", _listed(paths)),
+            expand=_EXPAND("expand", {"0": paths} if isinstance(paths, str) else paths),  # Stripe takes both.
             api_version=shape_version(request.headers.get("Stripe-Version", self._desk.api_version)),
             owner=owner,
             idempotency_key=request.headers.get("Idempotency-Key"),
@@ -215,11 +216,6 @@ async def _raw(request: web.Request) -> dict[str, Raw]:
     return read_form(pairs)
 
 
-def _listed(paths: Raw) -> Raw:
-    """`expand=x` is `expand[]=x`: Stripe takes both."""
-    return {"0": paths} if isinstance(paths, str) else {str(place): one for place, one in enumerate(as_array(paths))}
-
-
 def _response(saved: Saved, entry: Entry) -> web.Response:
     headers = {"Request-Id": entry.request_id, "Content-Type": "application/json"}
     if entry.stripe_version:
@@ -230,4 +226,6 @@ def _response(saved: Saved, entry: Entry) -> web.Response:
         headers |= {"Idempotent-Replayed": "true", "Original-Request": saved.request_id}
     if saved.status == web.HTTPTooManyRequests.status_code:
         headers["Retry-After"] = "1"
+    if saved.status >= web.HTTPInternalServerError.status_code and entry.idempotency_key:
+        headers["Stripe-Should-Retry"] = "false"  # It is kept: whoever asks again is answered the same.
     return web.Response(body=saved.body, status=saved.status, headers=headers)

@@ -1,6 +1,5 @@
 """The strings behind the stage: clock, faults and journal, outside /v1.  No key is asked for."""
 
-import json
 from typing import Any, Final
 
 from aiohttp import web
@@ -8,6 +7,7 @@ from aiohttp import web
 from simulator.clock import DAY_SECONDS
 from simulator.happenings import Json
 from simulator.server.desk import Desk
+from simulator.server.replies import asked_of, bad
 
 PREFIX: Final = "/_pretend"
 
@@ -34,9 +34,9 @@ class Control:
 
     async def _advance(self, request: web.Request) -> web.Response:
         """Let time pass: `{"seconds": n}`, `{"days": n}` or `{"to": second}`."""
-        until = _until(await _asked(request), self._desk.world.now)
+        until = _until(await asked_of(request), self._desk.world.now)
         if until < self._desk.world.now:
-            raise _bad("Time does not go back.")
+            raise bad("Time does not go back.")
         await self._desk.advance(until)
         return web.json_response(self._standing())
 
@@ -48,9 +48,9 @@ class Control:
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         try:
-            self._desk.faults.add(await _asked(request))
+            self._desk.faults.add(await asked_of(request))
         except ValueError as error:
-            raise _bad(str(error)) from error
+            raise bad(str(error)) from error
         return await self._faults(request)
 
     async def _clear_faults(self, request: web.Request) -> web.Response:
@@ -71,18 +71,4 @@ def _until(asked: dict[str, Any], now: int) -> int:
             return now + length * DAY_SECONDS
         case {"to": int(moment), **others} if not others:
             return moment
-    raise _bad("One of seconds, days or to is needed, and whole.")
-
-
-async def _asked(request: web.Request) -> dict[str, Any]:
-    try:
-        asked = await request.json()
-    except json.JSONDecodeError as error:
-        raise _bad("The body is not JSON.") from error
-    if not isinstance(asked, dict):
-        raise _bad("The body is not a JSON object.")
-    return asked
-
-
-def _bad(message: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(text=json.dumps({"error": message}), content_type="application/json")
+    raise bad("One of seconds, days or to is needed, and whole.")

@@ -63,7 +63,7 @@ def percent(param: str, raw: Raw) -> float:
 
 def flag(param: str, raw: Raw) -> bool:
     """True or false."""
-    if raw not in {"true", "false"}:
+    if raw not in ("true", "false"):  # A tuple: what has no hash is asked about, too.
         raise Refused(f"Invalid boolean: {raw}", param=param)
     return raw == "true"
 

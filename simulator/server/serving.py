@@ -10,6 +10,7 @@ from simulator.server import checkout_page, portal_page
 from simulator.server.app import BODY_BYTES_MAX, Api
 from simulator.server.control import Control
 from simulator.server.desk import Desk
+from simulator.server.fate import Fate
 from simulator.server.resources.all import ROUTES
 from simulator.server.routes import Routes
 
@@ -20,6 +21,7 @@ def application(desk: Desk) -> web.Application:
     """Everything that this pretend Stripe answers."""
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.add_routes(Control(desk).routes())
+    app.add_routes(Fate(desk).routes())
     app.add_routes(checkout_page.Page(desk).routes())
     app.add_routes(portal_page.Page(desk).routes())
     app.router.add_route("*", "/{anywhere:.*}", Api(desk, Routes(ROUTES)).handle)

@@ -34,6 +34,12 @@ class Pretend:
         async with self.http.post("/_pretend/faults", json=rule) as answer:
             assert answer.status == 200, await answer.text()
 
+    async def fate(self, kind: str, thing_id: str, deed: str, **words: object) -> Any:
+        """Let a bank or a cardholder decide."""
+        async with self.http.post(f"/_pretend/{kind}/{thing_id}/{deed}", json=words) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
     async def until_struck(self) -> None:
         """Come back when a fault has struck a request."""
         await until(lambda: any(entry.fault for entry in self.desk.journal.entries), 10, every_seconds=0.001)
