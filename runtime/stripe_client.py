@@ -197,6 +197,7 @@ class StripeClient:
     """Stripe, as one process asks it."""
 
     def __init__(self, api_key: str, api_base: str, limits: Limits, die: Callable[[], float] = random) -> None:
+        _hush_the_library()
         self._transport = Transport()
         self._stripe = stripe.StripeClient(
             api_key,
@@ -213,7 +214,6 @@ class StripeClient:
     @classmethod
     def of(cls, settings: StripeSettings) -> Self:
         """The client that settings describe; whether its key may be used here they have checked."""
-        _hush_the_library()
         limits = Limits(settings.stripe_requests_per_second, settings.stripe_try_seconds_max)
         return cls(settings.stripe_api_key.get_secret_value(), settings.stripe_api_base, limits)
 
