@@ -22,7 +22,7 @@ from simulator.server.errors import error_of, our_fault, too_fast
 from simulator.server.faults import Fault, FaultKind
 from simulator.server.forms import Raw, read_form
 from simulator.server.idempotency import Saved
-from simulator.server.journal import Entry, without_secrets
+from simulator.server.journal import Entry, summary, without_secrets
 from simulator.server.keys import check_key
 from simulator.server.parameters import many, text
 from simulator.server.requests import Asking
@@ -160,7 +160,9 @@ class Api:
             answer = understood.route.answer(understood.call)
         finally:
             world.request = None
-        return show(self._desk, answer, understood.api_version, understood.expand)
+        shown = show(self._desk, answer, understood.api_version, understood.expand)
+        entry.answer = summary(shown)
+        return shown
 
     def _refusal(self, refused: Refused, entry: Entry, api_version: str) -> Saved:
         told = error_of(refused, entry.request_id, api_version)
@@ -198,7 +200,7 @@ def _entry(desk: Desk, request: web.Request) -> Entry:
         request_id=desk.dice.identifier("req", 14),
         at=desk.world.now,
         method=request.method,
-        path=request.path,
+        path=without_secrets(request.path),
         idempotency_key=request.headers.get("Idempotency-Key"),
         stripe_version=request.headers.get("Stripe-Version"),
     )

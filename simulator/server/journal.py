@@ -1,5 +1,6 @@
 """The journal: every request and what was answered.  Never a key, a card's number or a client's secret."""
 
+import re
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -10,6 +11,7 @@ ENTRIES_MAX: Final = 10_000
 
 _SECRET_NAMES: Final = frozenset({"number", "cvc", "secret", "client_secret", "source", "token"})
 _BLANK: Final = "[secret]"
+_CARD_NUMBER: Final = re.compile(r"\b\d{13,19}\b")
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class Entry:
     idempotency_key: str | None = None
     stripe_version: str | None = None
     status: int | None = None  # None while there is no answer, or when there never was one.
+    answer: Json | None = None  # What was shown, by kind and id.
     error: Json | None = None
     replayed: bool = False
     fault: str | None = None
@@ -55,4 +58,11 @@ def without_secrets(told: Any) -> Any:
         return {name: _BLANK if name in _SECRET_NAMES else without_secrets(value) for name, value in told.items()}
     if isinstance(told, list):
         return [without_secrets(one) for one in told]
-    return told
+    return _CARD_NUMBER.sub(_BLANK, told) if isinstance(told, str) else told
+
+
+def summary(answer: Json) -> Json:
+    """What was answered, by kind and id; of a list, how many."""
+    if isinstance(answer.get("data"), list):
+        return {"object": answer.get("object", "list"), "count": len(answer["data"])}
+    return {name: answer[name] for name in ("object", "id", "deleted") if name in answer}

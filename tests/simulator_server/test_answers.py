@@ -54,6 +54,8 @@ async def test_the_version_that_was_asked_for_is_told_back(pretend: Pretend) -> 
 async def test_the_journal_tells_of_every_request_and_of_no_secret(pretend: Pretend) -> None:
     await pretend.ask("POST", "/v1/customers", "name=x&payment_method=nonsense", Idempotency_Key="k")
     await pretend.ask("POST", "/v1/payment_methods", "type=card&card[number]=4242424242424242&card[cvc]=123")
+    await pretend.ask("GET", "/v1/customers/4242424242424242")
+    await pretend.ask("GET", "/v1/payment_methods")
 
     async with pretend.http.get("/_pretend/journal") as answer:
         told = await answer.text()
@@ -62,12 +64,16 @@ async def test_the_journal_tells_of_every_request_and_of_no_secret(pretend: Pret
     assert [(one["method"], one["path"], one["idempotency_key"]) for one in entries] == [
         ("POST", "/v1/customers", "k"),
         ("POST", "/v1/payment_methods", None),
+        ("GET", "/v1/customers/[secret]", None),
+        ("GET", "/v1/payment_methods", None),
     ]
+    assert entries[1]["answer"]["object"] == "payment_method"
+    assert entries[3]["answer"] == {"object": "list", "count": 0}
     assert entries[0]["params"]["name"] == "x"
     assert entries[0]["status"] == 400
     assert entries[0]["error"]["code"] == "resource_missing"
-    for secret in ("4242424242424242", "123", "sk_test_"):
-        assert f'"{secret}' not in told
+    for secret in ("4242424242424242", '"123"', "sk_test_"):
+        assert secret not in told
 
 
 async def test_time_passes_only_when_told_and_never_back(pretend: Pretend) -> None:
