@@ -1,7 +1,7 @@
 """The bank: what comes of asking it for money.  It knows the card, and whether somebody is there to be asked."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.cards import Card, declined_message
 from simulator.refusals import Refused
@@ -27,7 +27,7 @@ class Declines:
         """What the payer is told."""
         return declined_message(self.decline_code or self.code)
 
-    def refusal(self, **more: object) -> Refused:
+    def refusal(self, **more: Any) -> Refused:
         """The answer of an API that was asked to charge the card."""
         if self.decline_code:
             more["decline_code"] = self.decline_code

@@ -113,7 +113,8 @@ def price_for(world: "World", offer: Offer | Pack) -> Json:
     if offer.lookup_key:
         by_key = (price.body for price in world.shelf.all(Price.kind) if price.body["lookup_key"] == offer.lookup_key)
         return next(by_key)
-    price: Price = world.shelf.get(Price.kind, offer.price_id)
+    price: Price | None = world.shelf.get(Price.kind, offer.price_id)
+    assert price is not None, "it was put there"
     return price.body
 
 

@@ -26,7 +26,7 @@ class Charge(Thing):
     kind: ClassVar[str] = "charge"
 
     @classmethod
-    def make(cls, intent: Thing, method: "PaymentMethod", **outcome: object) -> Self:
+    def make(cls, intent: Thing, method: "PaymentMethod", **outcome: Any) -> Self:
         """A charge of *intent* by *method*; nobody is told yet."""
         charge = cls(intent.world, _body(intent.world, intent.body, method) | outcome)
         charge.method = method
@@ -82,7 +82,7 @@ class Charge(Thing):
         self.book(taken)
         self.world.record("charge.captured", self.body, before)
 
-    def update(self, *, metadata: Json | None = _NOTHING, **changes: object) -> None:
+    def update(self, *, metadata: Json | None = _NOTHING, **changes: Any) -> None:
         """Change what is written on it."""
         metadata = merged_metadata(self.body["metadata"], metadata)
         self.tell("charge.updated", by_request=True, metadata=metadata, **changes)

@@ -1,6 +1,6 @@
 """Customers: who pays.  In a story they have names, addresses and mails that look real, so that a leak can be found."""
 
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from simulator.happenings import Json
 from simulator.payment_methods import PaymentMethod
@@ -55,18 +55,22 @@ class Customer(Thing):
         payment_method: str | None = None,
         invoice_settings: Json | None = None,
         metadata: Json | None = None,
-        **fields: object,
+        **fields: Any,
     ) -> Self:
         """A new customer, of whom nothing is known but what is told."""
         body = customer_body(world) | fields | {"metadata": merged_metadata({}, metadata)}
-        customer = cls(world, body=body)
-        if payment_method:
-            PaymentMethod.named(world, payment_method).check_attachable()
-        if invoice_settings:
-            customer.become(invoice_settings=body["invoice_settings"] | invoice_settings)
+        method = PaymentMethod.named(world, payment_method) if payment_method else None
+        settings = dict(invoice_settings or {})
+        if method:
+            method.check_free()
+        if method and settings.get("default_payment_method") == payment_method:
+            settings["default_payment_method"] = method.id  # A token has become a card.
+        elif settings.get("default_payment_method"):
+            raise _not_owned(settings["default_payment_method"])
+        customer = cls(world, body=body | {"invoice_settings": body["invoice_settings"] | settings})
         world.record("customer.created", customer.body, by_request=True)
-        if payment_method:
-            PaymentMethod.named(world, payment_method).attach(customer.id)
+        if method:
+            method.attach(customer.id)
         return customer
 
     @property
@@ -90,9 +94,7 @@ class Customer(Thing):
         method_id: str | None = self.body["invoice_settings"]["default_payment_method"]
         return method_id
 
-    def update(
-        self, *, metadata: Json | None = _NOTHING, invoice_settings: Json | None = None, **changes: object
-    ) -> None:
+    def update(self, *, metadata: Json | None = _NOTHING, invoice_settings: Json | None = None, **changes: Any) -> None:
         """Change what is told."""
         if invoice_settings and (method_id := invoice_settings.get("default_payment_method")):
             self._check_owned(str(method_id))
@@ -104,7 +106,7 @@ class Customer(Thing):
             **changes,
         )
 
-    def change(self, **changes: object) -> None:
+    def change(self, **changes: Any) -> None:
         """Change top-level fields, in one event."""
         self.tell("customer.updated", by_request=True, **changes)
 
@@ -137,12 +139,16 @@ class Customer(Thing):
         if method is None:
             raise missing("PaymentMethod", method_id, "invoice_settings[default_payment_method]")
         if method.body["customer"] != self.id:
-            raise Refused(
-                "The customer does not have a payment method with the ID "
-                f"{method_id}. The payment method must be attached to the customer.",
-                code="resource_missing",
-                param="invoice_settings[default_payment_method]",
-            )
+            raise _not_owned(method_id)
+
+
+def _not_owned(method_id: str) -> Refused:
+    return Refused(
+        f"The customer does not have a payment method with the ID {method_id}. The payment method must be attached to "
+        "the customer.",
+        code="resource_missing",
+        param="invoice_settings[default_payment_method]",
+    )
 
 
 def customer_named(world: "World", customer_id: str, param: str = "customer") -> Customer:

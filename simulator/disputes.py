@@ -116,7 +116,7 @@ class Dispute(Thing):
     @property
     def withdrawn_minor(self) -> int:
         """What the bank has taken and not given back."""
-        return max(0, -sum(one["amount"] for one in self.body["balance_transactions"]))
+        return max(0, -sum(int(one["amount"]) for one in self.body["balance_transactions"]))
 
     def _end(self, status: str) -> None:
         self.note("charge.dispute.closed", status=status)

@@ -1,7 +1,7 @@
 """Payment intents: one payment, from the wish to the money, however many charges it takes."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from simulator import aftermath
 from simulator.bank import NOT_AUTHENTICATED, Asks, Declines, Pays, TakesDays, asked
@@ -42,7 +42,7 @@ class PaymentIntent(Thing):
         self._authenticated = False
 
     @classmethod
-    def make(cls, world: "World", amount: int, currency: str, *, invoice: str | None = None, **fields: object) -> Self:
+    def make(cls, world: "World", amount: int, currency: str, *, invoice: str | None = None, **fields: Any) -> Self:
         """A payment intent, told of; *invoice* is what it pays, shown by older versions only."""
         body = _body(world, amount, currency) | fields | {HIDDEN: {"invoice": invoice}}
         intent = cls(world, body)
@@ -65,7 +65,7 @@ class PaymentIntent(Thing):
         return_url: str | None = None,
         error_on_requires_action: bool = False,
         metadata: Json | None = None,
-        **fields: object,
+        **fields: Any,
     ) -> Self:
         """A new payment intent, confirmed at once if that is asked."""
         if amount < AMOUNT_MIN:
@@ -106,7 +106,7 @@ class PaymentIntent(Thing):
         charge: Charge | None = self.world.shelf.get("charge", self.body["latest_charge"] or "")
         return charge
 
-    def update(self, *, metadata: Json | None = _NOTHING, **changes: object) -> None:
+    def update(self, *, metadata: Json | None = _NOTHING, **changes: Any) -> None:
         """Change what is meant.  Stripe tells nobody of that."""
         if self.status not in CONFIRMABLE | {"requires_action"} and changes.keys() - {"description", "receipt_email"}:
             raise self._unexpected("updated")
@@ -122,7 +122,7 @@ class PaymentIntent(Thing):
         return_url: str | None = None,
         off_session: bool = False,
         error_on_requires_action: bool = False,
-        **fields: object,
+        **fields: Any,
     ) -> None:
         """Pay, as far as the bank lets; a decline is told, and refused besides."""
         if self.status not in CONFIRMABLE:
@@ -272,7 +272,7 @@ class PaymentIntent(Thing):
             charge.bounce(why)
             self._come_back(charge.method, why)
 
-    def _finish(self, status: str, **changes: object) -> None:
+    def _finish(self, status: str, **changes: Any) -> None:
         self.note(f"payment_intent.{status}", status=status, next_action=None, processing=None, **changes)
         self._hear()
 

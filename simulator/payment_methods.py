@@ -1,7 +1,7 @@
 """Payment methods: cards and bank debits that behave by their test number, and never show it."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from simulator.cards import Card, card_by, declined_message, is_token
 from simulator.happenings import Json
@@ -26,7 +26,7 @@ class PaymentMethod(Thing):
         self.is_saved = False  # A person has authenticated it for payments that nobody watches.
 
     @classmethod
-    def take(cls, world: "World", number_or_token: str, **fields: object) -> Self:
+    def take(cls, world: "World", number_or_token: str, **fields: Any) -> Self:
         """A payment method of the test card with this number or token."""
         card = card_by(number_or_token)
         return cls(world, card, _body(world, card) | fields)
@@ -103,15 +103,19 @@ class PaymentMethod(Thing):
                 decline_code=decline,
             )
 
+    def check_free(self) -> None:
+        """Refuse what is somebody's, or can be nobody's."""
+        if self.customer_id:
+            raise invalid("The payment method you provided has already been attached to a customer.")
+        self.check_attachable()
+
     def attach(self, customer: str) -> None:
         """Let *customer* have it."""
         if self.customer_id == customer:
             return
-        if self.customer_id:
-            raise invalid("The payment method you provided has already been attached to a customer.")
         if self.world.shelf.get("customer", customer) is None:
             raise missing("customer", customer, "customer")
-        self.check_attachable()
+        self.check_free()
         self.become(customer=customer)
         self.world.record("payment_method.attached", self.body, by_request=True)
 
@@ -131,7 +135,7 @@ class PaymentMethod(Thing):
         card: Json | None = None,
         billing_details: Json | None = None,
         metadata: Json | None = _NOTHING,
-        **changes: object,
+        **changes: Any,
     ) -> None:
         """Change what may change of it: when it expires, whose name is on it."""
         self._change("payment_method.updated", card, billing_details, metadata, **changes)
@@ -147,7 +151,7 @@ class PaymentMethod(Thing):
         card: Json | None,
         billing_details: Json | None,
         metadata: Json | None,
-        **changes: object,
+        **changes: Any,
     ) -> None:
         if self.customer_id is None:
             raise invalid("You must save this PaymentMethod to a customer before you can update it.")

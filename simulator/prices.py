@@ -1,6 +1,6 @@
 """Prices: what a product costs, and how often.  The amount of a price never changes; its lookup key may move."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from simulator.happenings import Json
 from simulator.products import Product
@@ -30,7 +30,7 @@ class Price(Thing):
         metadata: Json | None = None,
         lookup_key: str | None = None,
         transfer_lookup_key: bool = False,
-        **fields: object,
+        **fields: Any,
     ) -> Self:
         """A new price of a product that there is, or of one that is told with it."""
         if product_data:
@@ -52,7 +52,7 @@ class Price(Thing):
         *,
         metadata: Json | None = {},  # noqa: B006  It is never changed.
         transfer_lookup_key: bool = False,
-        **changes: object,
+        **changes: Any,
     ) -> None:
         """Change what may change of it."""
         key = changes.get("lookup_key")

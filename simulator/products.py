@@ -1,6 +1,6 @@
 """Products: what is sold.  What it costs is said by prices."""
 
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from simulator.happenings import Json
 from simulator.refusals import Refused
@@ -29,7 +29,7 @@ class Product(Thing):
         id: str | None = None,  # noqa: A002  Stripe's own word.
         default_price_data: Json | None = None,
         metadata: Json | None = None,
-        **fields: object,
+        **fields: Any,
     ) -> Self:
         """A new product, and its price where one is told with it."""
         from simulator.prices import Price
@@ -44,7 +44,7 @@ class Product(Thing):
             product.update(default_price=price.id)
         return product
 
-    def update(self, *, metadata: Json | None = {}, **changes: object) -> None:  # noqa: B006  It is never changed.
+    def update(self, *, metadata: Json | None = {}, **changes: Any) -> None:  # noqa: B006  It is never changed.
         """Change it."""
         self.tell(
             "product.updated",

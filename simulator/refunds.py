@@ -1,6 +1,6 @@
 """Refunds: money that goes back, whole or in part, again and again; and now and then does not arrive."""
 
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from simulator.balance_transactions import BalanceTransaction
 from simulator.clock import DAY_SECONDS
@@ -86,17 +86,20 @@ class Refund(Thing):
             raise Refused(f"You cannot cancel a refund that is {self.status}.", code="refund_not_cancelable")
         self._undo("refund.updated", status="canceled")
 
-    def _undo(self, event_type: str, **changes: object) -> None:
+    def _undo(self, event_type: str, **changes: Any) -> None:
         back = BalanceTransaction.book(
             self.world, "refund_failure", self.body["amount"], self.body["currency"], self.id
         )
         self.charge.take_back(self.body["amount"])
         self._change(event_type, failure_balance_transaction=back.id, **changes)
 
-    def _change(self, event_type: str, **changes: object) -> None:
+    def _change(self, event_type: str, **changes: Any) -> None:
         """Every change is told twice: as a refund's, and as of old as a charge's."""
         before = self.body
-        self.become(**changes)
+        kept = (
+            before.items() if "status" not in changes else [one for one in before.items() if one[0] != "pending_reason"]
+        )
+        self.body = dict(kept) | changes
         self.world.record(event_type, self.body, before if event_type.endswith("updated") else None)
         self.world.record("charge.refund.updated", self.body, before)
 

@@ -1,5 +1,7 @@
 """How Stripe says no: a verb that cannot be done refuses, and nothing has happened."""
 
+from typing import Any
+
 from simulator.happenings import Json
 
 
@@ -14,7 +16,7 @@ class Refused(Exception):
         param: str | None = None,
         type: str = "invalid_request_error",  # noqa: A002  Stripe's own word.
         status: int = 400,
-        **more: object,
+        **more: Any,
     ) -> None:
         super().__init__(message)
         self.message = message

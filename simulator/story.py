@@ -5,7 +5,7 @@ so their events come mixed, as they do at Stripe.  A configurable share of the l
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from simulator.clock import DAY_SECONDS, HOUR_SECONDS, months_after
 from simulator.customers import Customer
@@ -41,7 +41,7 @@ class Subscriber:
         """A pause that ends at any time of the day."""
         return self.dice.randint(fewest, most) * DAY_SECONDS + self.dice.randrange(DAY_SECONDS)
 
-    def subscribe(self, *lookup_keys: str, trial_days: int = 0, pays: bool = True, **terms: str) -> Subscription:
+    def subscribe(self, *lookup_keys: str, trial_days: int = 0, pays: bool = True, **terms: Any) -> Subscription:
         """Take out one of these plans; now and then with an add-on, and with the account named on it."""
         subscription = Subscription(
             self.world,
@@ -85,7 +85,7 @@ def _tidy_up(subscription: Subscription) -> None:
     """Among others a change that shows in nothing that anybody reads."""
     subscription.use_card()
     subscription.set_quantity(subscription.plan_item["quantity"] + 3)
-    subscription.note(saved="yes")
+    subscription.note_down(saved="yes")
     subscription.pause_collection()
 
 

@@ -4,7 +4,7 @@ The body of a thing is a value: it is replaced and never mutated, so whoever rem
 stood.  That is why an event costs nothing but a reference.
 """
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from simulator.happenings import Json
 
@@ -30,16 +30,16 @@ class Thing:
         """Stripe's id."""
         return str(self.body["id"])
 
-    def become(self, **changes: object) -> None:
+    def become(self, **changes: Any) -> None:
         """Change top-level fields, and tell nobody."""
         self.body = self.body | changes
 
-    def note(self, event_type: str, *, by_request: bool = False, **changes: object) -> None:
+    def note(self, event_type: str, *, by_request: bool = False, **changes: Any) -> None:
         """Change top-level fields, in one event that tells of no difference: its name says what happened."""
         self.body = self.body | changes
         self.world.record(event_type, self.body, by_request=by_request)
 
-    def tell(self, event_type: str, *, by_request: bool = False, **changes: object) -> None:
+    def tell(self, event_type: str, *, by_request: bool = False, **changes: Any) -> None:
         """Change top-level fields, in one event that shows the difference."""
         before = self.body
         self.body = before | changes

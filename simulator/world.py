@@ -7,7 +7,6 @@ calls `record`; the happenings, in the order in which they happened, are all tha
 import heapq
 import itertools
 from collections.abc import Callable, Generator
-from copy import deepcopy
 from typing import TYPE_CHECKING, Final, Protocol
 
 from simulator.clock import VirtualClock
@@ -17,6 +16,7 @@ from simulator.shelf import Shelf
 
 if TYPE_CHECKING:
     from simulator.customers import Customer
+    from simulator.invoice_items import InvoiceItem
     from simulator.subscriptions import Subscription
 
 STORY_START_SECONDS: Final = 1_769_846_400  # 2026-01-31 08:00 UTC: month ends are part of every story.
@@ -51,10 +51,16 @@ class World:
         self.request: Request | None = None  # Whose request changes things now, if anybody's.
         self.customers: dict[str, Customer] = {}
         self.subscriptions: dict[str, Subscription] = {}
+        self.pending_items: dict[str, list[InvoiceItem]] = {}  # By customer: what waits for the next invoice.
         self.happenings: list[Happening] = []
         self.on_event: list[Callable[[Happening], None]] = []
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._turns = itertools.count()
+
+    @property
+    def next_due(self) -> int | None:
+        """The second of what is next on the agenda."""
+        return self._agenda[0][0] if self._agenda else None
 
     @property
     def now(self) -> int:
@@ -70,8 +76,8 @@ class World:
             event_id=self.dice.identifier("evt"),
             type=event_type,
             created=self.now,
-            after=deepcopy(after),
-            before=deepcopy(before),
+            after=after,
+            before=before,
             request_id=self._request_id(by_request=by_request),
             idempotency_key=self.request.idempotency_key if self.request else None,
         )

@@ -76,7 +76,9 @@ def test_the_naive_rules_are_wrong_where_the_oracle_is_right(later_wins_a_tie: b
     world, chance = tell(4, 40), random.Random(4)
     told, wrong = events_of(world), 0
     for subscription_id in world.subscriptions:
-        events = up_to_its_busiest_second([event for event in told if event["data"]["object"]["id"] == subscription_id])
+        events = up_to_its_busiest_second(
+            [event for event in told if event["data"]["object"].get("id") == subscription_id]
+        )
         truth = oracle.snapshot_of(events[-1]).after
         chance.shuffle(events)
         assert oracle.final_states(events)[subscription_id] == truth
@@ -127,7 +129,7 @@ def test_what_nothing_else_decides_the_event_id_decides() -> None:
     subscription.start()
     world.advance(world.now + DAY_SECONDS)
     subscription.use_card()
-    subscription.note(saved="yes")
+    subscription.note_down(saved="yes")
     subscription.use_card()
     events = events_of(world)
 
