@@ -37,7 +37,7 @@ STRIPE_EVENTS: Final = Topic(
     key="customer, else object",
     partitions=12,
     retention_ms=7 * DAY_MS,  # As long as the edge's keys are kept.
-    written_by=("ingress.webhook",),
+    written_by=("ingress.webhook", "consumers.stripe_requests"),
     read_by=("streams.books",),
 )
 SUBSCRIPTIONS: Final = Topic(
@@ -56,6 +56,14 @@ ALERTS: Final = Topic(
     written_by=("streams.relay",),
     read_by=("operators",),
 )
+STRIPE_REQUESTS: Final = Topic(
+    name="billing.stripe-requests",
+    key="account, else object",
+    partitions=3,  # Each is one more process that may ask; Stripe's limits are reached long before.
+    retention_ms=30 * DAY_MS,
+    written_by=("streams.relay",),
+    read_by=("consumers.stripe_requests",),
+)
 PARKED: Final = Topic(
     name="billing.parked",
     key="account",
@@ -65,5 +73,5 @@ PARKED: Final = Topic(
     read_by=("operators",),
 )
 
-TOPICS: Final = (STRIPE_EVENTS, SUBSCRIPTIONS, ALERTS, PARKED)
+TOPICS: Final = (STRIPE_EVENTS, SUBSCRIPTIONS, ALERTS, STRIPE_REQUESTS, PARKED)
 assert len({topic.name for topic in TOPICS}) == len(TOPICS), "a topic is listed once"

@@ -1,0 +1,79 @@
+"""Answers: what Stripe showed when we asked, and why it would not, in the shape of its own events.
+
+So an answer goes the way of every other fact: the same envelope, the same seal, the same topic.  Its second is that of
+Stripe's clock when it answered.  Its id is made of the request and of all that was said: a request that is read again
+after a crash may be answered with another version of the object, and that is another fact.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+ANSWERED: Final = ".retrieved"
+"""What an answer's type ends with; before it stands Stripe's word for the object."""
+
+REQUEST_FAILED: Final = "stripe.request.failed"
+FAILED_REQUEST: Final = "stripe_request"
+"""What stands for an object in a failure; Stripe has none of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How an answer came about.  `request_id` and `idempotency_key` are as Stripe's events have them."""
+
+    cause: str  # The id of the event that asked.
+    answered_at: datetime
+    api_version: str
+    livemode: bool
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What cannot be had.  `reason` is a code, and never a sentence: those may quote somebody."""
+
+    subject: str
+    kind: str | None  # Of the request; None where it cannot be read.
+    reason: str
+    customer: str | None = None
+    status: int | None = None
+    param: str | None = None
+
+
+def shown(thing: Mapping[str, Any], told: Told) -> bytes:
+    """The body of the fact that Stripe showed *thing*."""
+    return _event(f"{thing['object']}{ANSWERED}", thing, told)
+
+
+def failed(failure: Failure, told: Told) -> bytes:
+    """The body of the fact that a request cannot be answered with an object."""
+    thing = {
+        "id": failure.subject,
+        "object": FAILED_REQUEST,
+        "customer": failure.customer,
+        "kind": failure.kind,
+        "reason": failure.reason,
+        "status": failure.status,
+        "param": failure.param,
+    }
+    return _event(REQUEST_FAILED, thing, told)
+
+
+def _event(kind: str, thing: Mapping[str, Any], told: Told) -> bytes:
+    livemode = thing.get("livemode")
+    said = {
+        "object": "event",
+        "api_version": told.api_version,
+        "created": int(told.answered_at.timestamp()),
+        "data": {"object": thing},
+        "livemode": livemode if isinstance(livemode, bool) else told.livemode,
+        "pending_webhooks": 0,
+        "request": {"id": told.request_id, "idempotency_key": told.idempotency_key, "cause": told.cause},
+        "type": kind,
+    }
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return json.dumps({"id": f"ans_{digest[:32]}", **said}, separators=(",", ":")).encode()
