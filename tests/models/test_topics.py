@@ -11,6 +11,7 @@ KNOWN = {
     "stripe.events": (12, 7 * DAY_MS),
     "billing.subscriptions": (12, 30 * DAY_MS),
     "billing.alerts": (3, 30 * DAY_MS),
+    "billing.stripe-requests": (3, 30 * DAY_MS),
     "billing.parked": (3, 30 * DAY_MS),
 }
 """Partitions and retention as readers know them: fewer of either would break them."""
