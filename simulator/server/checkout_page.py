@@ -43,7 +43,7 @@ class Page:
         try:
             session.pay(said.get("card", ""), **_buyer(said))
         except Refused as refused:
-            return _paying(session, refused.message, 402)
+            return _paying(session, refused.message, refused.status)
         return _done(session)
 
     def _session(self, request: web.Request) -> Any:
@@ -98,5 +98,6 @@ def _done(session: Any) -> web.Response:
 def _closed(session: Any) -> web.Response:
     complete = session.body["status"] == "complete"
     words = "You're all done here." if complete else "This checkout session has expired."
+    status = 200 if complete else 410
     ways_out = [link(session.body["success_url"], "Continue")] if complete and session.body["success_url"] else []
-    return page("Thank you" if complete else "Too late", [paragraph(words), *ways_out])
+    return page("Thank you" if complete else "Too late", [paragraph(words), *ways_out], status)

@@ -29,14 +29,27 @@ class Desk:
     undelivered: dict[str, int] = field(default_factory=dict)
     """How many endpoints have not accepted an event yet.  Whoever delivers keeps it; without that all is delivered."""
     after_advance: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-    """Called whenever the clock was moved: whoever delivers in virtual time waits here until all is delivered."""
+    """Called whenever something happened in time: whoever delivers waits here until all is delivered."""
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def advance(self, until_seconds: int) -> None:
-        """Move the world's clock, and let whoever hangs on it catch up."""
+        """Move the world's clock from one due thing to the next, and let whoever hangs on it catch up in between.
+
+        So a webhook can be answered before the next thing falls due.
+        """
+        async with self._moving:
+            while (due := self.world.next_due) is not None and due < until_seconds:
+                await self._step(due)
+            await self._step(max(until_seconds, self.world.now))
+
+    async def _step(self, until_seconds: int) -> None:
+        heard_count = len(self.world.happenings)
         self.world.advance(until_seconds)
-        for catch_up in self.after_advance:
-            await catch_up()
+        if len(self.world.happenings) > heard_count:
+            await asyncio.sleep(0)  # Nobody is kept waiting for a whole year.
+            for catch_up in self.after_advance:
+                await catch_up()
 
 
 def desk_for(world: World, monotonic: Callable[[], float], rate_per_second: float) -> Desk:

@@ -1,6 +1,7 @@
 """How an answer is shown: in the shape of the version that was asked for, with what was to be expanded."""
 
 from copy import deepcopy
+from typing import Final
 
 from simulator.happenings import Json
 from simulator.server.desk import Desk
@@ -8,6 +9,8 @@ from simulator.server.expand import expand
 from simulator.server.includes import included
 from simulator.server.lists import Found, Page
 from simulator.shapes import render_object
+
+_AS_THEY_ARE: Final = frozenset({"event", "v2.core.event", None})
 
 
 def show(desk: Desk, answer: Json | Page | Found, api_version: str, paths: list[str]) -> Json:
@@ -32,4 +35,5 @@ def show(desk: Desk, answer: Json | Page | Found, api_version: str, paths: list[
 def _rendered(answer: Json | Page | Found, api_version: str) -> Json:
     if isinstance(answer, Page | Found):
         return answer.shown() | {"data": [_rendered(body, api_version) for body in answer.data]}
-    return render_object(answer, api_version) if "object" in answer and "deleted" not in answer else answer
+    # An event was rendered when it happened: its shape is the account's.
+    return answer if answer.get("object") in _AS_THEY_ARE or "deleted" in answer else render_object(answer, api_version)

@@ -89,14 +89,32 @@ async def test_time_passes_only_when_told_and_never_back(pretend: Pretend) -> No
         assert (await answer.json())["now"] == begin + 200_000
 
 
-async def test_whoever_delivers_is_waited_for_when_time_was_let_pass(pretend: Pretend) -> None:
-    caught_up = []
+async def test_whoever_delivers_is_waited_for_before_the_next_thing_falls_due(pretend: Pretend) -> None:
+    world, caught_up = pretend.desk.world, []
+    customer = pretend.desk.world.shelf.get("customer", (await pretend.stripe.v1.customers.create_async({})).id)
+    begin = world.now
+    for pause in (10, 10, 30):
+        world.later(pause, lambda: customer.change(name=f"{world.now}"))
+    world.later(20, lambda: None)  # Nobody hears of it.
 
     async def deliver() -> None:
         await asyncio.sleep(0)
-        caught_up.append(pretend.desk.world.now)
+        caught_up.append((world.now - begin, len(world.happenings)))
 
     pretend.desk.after_advance.append(deliver)
     await pretend.advance(days=1)
 
-    assert caught_up == [pretend.desk.world.now]
+    assert caught_up == [(10, 3), (30, 4)]
+    assert world.now == begin + 24 * 60 * 60
+
+
+async def test_two_who_let_time_pass_take_turns(pretend: Pretend) -> None:
+    world = pretend.desk.world
+    begin = world.now
+    for pause in range(1, 20):
+        world.later(pause, lambda: world.record("ping", {"id": "x", "object": "ping"}))
+
+    await asyncio.gather(*(pretend.desk.advance(begin + pause) for pause in (15, 3, 40)))
+
+    assert world.now == begin + 40
+    assert len(world.happenings) == 19

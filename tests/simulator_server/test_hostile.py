@@ -16,7 +16,7 @@ VALUES = (
     *("https%3A%2F%2Fx.example", "winning_evidence", "name%3A%22x%22", "1769846400", "customer", "data.customer"),
 )
 SUFFIXES = ("", "", "", "", "[]", "[0]", "[a]", "[0][price]", "[0][quantity]", "[enabled]", "[metadata][a]", "[gte]")
-TIMES = 20
+TIMES = 60
 
 
 def forms(route: Route, ids: list[str], dice: Dice) -> Iterator[str]:
@@ -25,26 +25,36 @@ def forms(route: Route, ids: list[str], dice: Dice) -> Iterator[str]:
     for _ in range(TIMES):
         chosen = {*route.accepts.needs, *dice.choices(names, k=dice.randint(0, 4))}
         yield "&".join(
-            f"{name}{dice.one_of(SUFFIXES)}={dice.one_of(ids) if dice.happens(0.4) else dice.one_of(VALUES)}"
+            f"{name}{dice.one_of(SUFFIXES)}={dice.one_of(ids) if dice.happens(0.5) else dice.one_of(VALUES)}"
             for name in sorted(chosen)
         )
 
 
+MAKES = (
+    ("customer", "/v1/customers", "name=x&payment_method=pm_card_visa"),
+    ("price", "/v1/prices", "currency=usd&unit_amount=500&product_data[name]=x&recurring[interval]=month"),
+    ("paid", "/v1/payment_intents", "amount=2000&currency=usd&confirm=true&payment_method=pm_card_visa"),
+    ("open", "/v1/payment_intents", "amount=2000&currency=usd"),
+    ("endpoint", "/v1/webhook_endpoints", "url=https://x.example&enabled_events[]=*"),
+    ("refund", "/v1/refunds", "payment_intent={paid}&amount=5"),
+    ("subscription", "/v1/subscriptions", "customer={customer}&items[0][price]={price}"),
+    ("schedule", "/v1/subscription_schedules", "from_subscription={subscription}"),
+    ("item", "/v1/invoiceitems", "customer={customer}&amount=5&currency=usd"),
+    ("invoice", "/v1/invoices", "customer={customer}&pending_invoice_items_behavior=include"),
+    ("coupon", "/v1/coupons", "percent_off=10&duration=once"),
+)
+
+
 async def ids_of(pretend: Pretend) -> list[str]:
-    """The ids of one thing of most kinds."""
-    made = []
-    for path, form in (
-        ("/v1/customers", "name=x&payment_method=pm_card_visa"),
-        ("/v1/prices", "currency=usd&unit_amount=500&product_data[name]=x&recurring[interval]=month"),
-        ("/v1/payment_intents", "amount=2000&currency=usd&confirm=true&payment_method=pm_card_visa"),
-        ("/v1/payment_intents", "amount=2000&currency=usd"),
-        ("/v1/webhook_endpoints", "url=https://x.example&enabled_events[]=*"),
-    ):
-        status, body, _ = await pretend.ask("POST", path, form)
+    """The ids of one thing of most kinds, and of what came with it."""
+    made: dict[str, str] = {}
+    for name, path, form in MAKES:
+        status, body, _ = await pretend.ask("POST", path, form.format(**made))
         assert status == 200, body
-        made += [body["id"], *(body[name] for name in ("latest_charge", "product") if body.get(name))]
-    _, refund, _ = await pretend.ask("POST", "/v1/refunds", f"payment_intent={made[3]}&amount=5")
-    return [*made, refund["id"], "nobody"]
+        made[name] = body["id"]
+        made |= {f"{name} {inner}": body[inner] for inner in ("latest_charge", "product") if body.get(inner)}
+        made |= {f"{name} {one['id']}": one["id"] for one in body.get("items", {"data": []})["data"]}
+    return [*made.values(), "nobody"]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])

@@ -6,16 +6,20 @@ from typing import Final
 from simulator.server.resources import (
     balance,
     charges,
+    coupons,
     customers,
     disputes,
     events,
     fraud_warnings,
+    invoices,
     payment_intents,
     payment_methods,
     prices,
     products,
     refunds,
     setup_intents,
+    subscription_schedules,
+    subscriptions,
     webhook_endpoints,
 )
 from simulator.server.routes import Route
@@ -23,16 +27,20 @@ from simulator.server.routes import Route
 RESOURCES: Final = (
     balance,
     charges,
+    coupons,
     customers,
     disputes,
     events,
     fraud_warnings,
+    invoices,
     payment_intents,
     payment_methods,
     prices,
     products,
     refunds,
     setup_intents,
+    subscription_schedules,
+    subscriptions,
     webhook_endpoints,
 )
 ROUTES: Final[tuple[Route, ...]] = tuple(chain.from_iterable(resource.ROUTES for resource in RESOURCES))
