@@ -10,7 +10,7 @@ BACK = "https://platform.example/back"
 
 async def pay(pretend: Pretend, token: str = "pm_card_visa", **more: Any) -> stripe.PaymentIntent:
     wanted = {"amount": 2_000, "currency": "usd", "payment_method": token, "confirm": True, "return_url": BACK, **more}
-    return await pretend.stripe.v1.payment_intents.create_async(wanted)  # type: ignore[arg-type]
+    return await pretend.stripe.v1.payment_intents.create_async(wanted)
 
 
 async def charge_of(pretend: Pretend, intent: stripe.PaymentIntent) -> stripe.Charge:

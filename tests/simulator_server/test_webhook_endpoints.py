@@ -8,7 +8,7 @@ WANTED = {"url": "https://platform.example/webhooks/stripe", "enabled_events": [
 
 
 async def make(pretend: Pretend, **more: object) -> tuple[stripe.WebhookEndpoint, WebhookEndpoint]:
-    shown = await pretend.stripe.v1.webhook_endpoints.create_async({**WANTED, **more})  # type: ignore[typeddict-item]
+    shown = await pretend.stripe.v1.webhook_endpoints.create_async({**WANTED, **more})
     endpoint = pretend.desk.world.shelf.get("webhook_endpoint", shown.id)
     assert isinstance(endpoint, WebhookEndpoint)
     return shown, endpoint

@@ -174,7 +174,7 @@ def _item(call: Call) -> tuple[Any, Json]:
         for item in subscription.body["items"]["data"]:
             if item["id"] == call.ids["id"]:
                 return subscription, item
-    raise no_such("subscription_item", call.ids["id"], "item")
+    raise no_such("subscription item", call.ids["id"], "item")
 
 
 def retrieve_item(call: Call) -> Json:
@@ -187,7 +187,7 @@ def list_items(call: Call) -> Page:
     subscription = call.look(KIND, call.params["subscription"], "subscription")
     items: list[Json] = subscription.body["items"]["data"]
     data, has_more = page_of(
-        "subscription_item", items, lambda _: True, Cursor.of(call.params), lambda item: str(item["id"])
+        "subscription item", items, lambda _: True, Cursor.of(call.params), lambda item: str(item["id"])
     )
     return Page(data, has_more, call.path)
 
