@@ -152,7 +152,7 @@ class PaymentIntent(Thing):
         self, method: PaymentMethod, *, off_session: bool = False, return_url: str | None = None
     ) -> Declines | None:
         """Ask the bank, tell what came of it, and say why if it declined."""
-        self.become(payment_method=method.id, payment_method_types=[method.card.type])
+        self.become(payment_method=method.id, payment_method_types=[method.card.type], last_payment_error=None)
         answer = asked(method, mood=self._mood(), authenticated=self._authenticated)
         match answer:
             case Asks() if off_session:
