@@ -11,13 +11,33 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from models import customers, stripe_events, subscriptions
+from models import (
+    causes,
+    customers,
+    fraud_warnings,
+    lines,
+    payments,
+    prices,
+    stripe_events,
+    stripe_objects,
+    subscriptions,
+)
 from models.base import Decision, Envelope, Note, Refusal
 from models.catalog import Catalog
+from models.causes import ObjectLine, Owner, Piece
 from models.customers import Customer
 from models.events import Event, SubscriptionChanged, SubscriptionMoved
-from models.stripe_events import Fact
-from models.subscriptions import Line, Second, Version
+from models.lines import Second
+from models.objects import ObjectSeen
+from models.payments import About, Payment
+from models.stripe_events import Fact, SubscriptionSeen
+from models.stripe_requests import Retrieve, StripeRequested, Why
+from models.subscriptions import Line, Version
+
+Identity = tuple[str, str]
+
+SUBSCRIPTION: Final = "subscription"
+"""Stripe's word for it, which is no kind of `models.objects`."""
 
 
 class Outcome(StrEnum):
@@ -47,6 +67,10 @@ class Books:
 
     customers: dict[str, Customer] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
+    object_lines: dict[str, ObjectLine] = field(default_factory=dict)
+    pieces: dict[str, Piece] = field(default_factory=dict)  # Of the causes that the batch touches, all of them.
+    payments: dict[str, Payment] = field(default_factory=dict)
+    waiting: dict[Identity, Fact] = field(default_factory=dict)  # Facts whose owner is not known yet, oldest first.
     account_seqs: dict[str, int] = field(default_factory=dict)
     topic_seqs: dict[tuple[str, str], int] = field(default_factory=dict)  # By topic and account.
 
@@ -55,6 +79,10 @@ class Books:
         return Books(
             dict(self.customers),
             dict(self.lines),
+            dict(self.object_lines),
+            dict(self.pieces),
+            dict(self.payments),
+            dict(self.waiting),
             dict(self.account_seqs),
             dict(self.topic_seqs),
         )
@@ -83,19 +111,37 @@ class Heard:
 
 
 def fold(before: Books, facts: Iterable[Fact], catalog: Catalog) -> tuple[Books, tuple[Heard, ...]]:
-    """Hear *facts* one after the other."""
+    """Hear *facts* one after the other, and behind each those that have waited for it."""
     books = before.copy()
-    return books, tuple(hear(books, fact, catalog) for fact in facts)
+    return books, tuple(heard for fact in facts for heard in take(books, fact, catalog))
+
+
+def take(books: Books, fact: Fact, catalog: Catalog) -> tuple[Heard, ...]:
+    """Hear a fact, and those that waited for what it tells; or let it wait.  *books* are changed in place."""
+    if _must_wait(books, fact):
+        books.waiting[fact.envelope.identity] = fact
+        return (Heard(fact, Outcome.WAITING, None, None, None, ()),)
+    return (hear(books, fact, catalog), *present(books, catalog))
+
+
+def present(books: Books, catalog: Catalog) -> tuple[Heard, ...]:
+    """Hear those that waited and need not any more, the oldest first; one may bring what another waits for."""
+    heard: list[Heard] = []
+    while (ready := _ready(books)) is not None:
+        heard.append(hear(books, books.waiting.pop(ready), catalog))
+    return tuple(heard)
 
 
 def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
     """Take one fact through every concept, in order; *books* are brought up to date in place."""
     announced = _hear_customer(books, fact.envelope)
-    decided = _hear_subscription(books, fact, catalog)
+    decided = _hear_body(books, fact, catalog)
     known = {event.subject for event in decided.events if isinstance(event, SubscriptionChanged)}
     again = (event for event in announced if not isinstance(event, SubscriptionChanged) or event.subject not in known)
     events = (*again, *decided.events)
-    account_id = _account(books, fact.envelope)
+    account_id = account_of_fact(books, fact)
+    if decided.note is Note.AMBIGUOUS_ORDER:
+        events = (*events, _asked(fact, account_id))
     account_seq = _next_account_seq(books, account_id)
     # A stale fact's outcome says so already; that ids had to decide its place would be counted nowhere else.
     reason = decided.note or decided.refusal or _flag(fact.envelope)
@@ -114,7 +160,7 @@ def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
 
 def discard(books: Books, fact: Fact, why: str) -> Heard:
     """Journal a fact that an operator has decided not to apply."""
-    account_id = _account(books, fact.envelope)
+    account_id = account_of_fact(books, fact)
     reason = f"{Refusal.DISCARDED.value}: {why}"
     return Heard(fact, Outcome.REFUSED, reason, account_id, _next_account_seq(books, account_id), ())
 
@@ -138,11 +184,47 @@ def floors(facts: Iterable[Fact]) -> dict[str, Second]:
     """
     found: dict[str, Second] = {}
     for fact in facts:
-        if fact.body is not None:
-            subscription_id = fact.body.after.subscription_id
+        if isinstance(fact.body, SubscriptionSeen):
             second = subscriptions.second_of(fact.envelope, fact.body)
-            found[subscription_id] = min(second, found.get(subscription_id, second))
+            _lower(found, fact.body.after.subscription_id, second)
     return found
+
+
+def object_floors(facts: Iterable[Fact]) -> dict[str, Second]:
+    """The same by object, for all that is no subscription."""
+    found: dict[str, Second] = {}
+    for fact in facts:
+        if isinstance(fact.body, ObjectSeen):
+            _lower(found, fact.body.object_id, (fact.body.after.ended, fact.envelope.occurred_at))
+    return found
+
+
+def touched(facts: Iterable[Fact]) -> set[str]:
+    """The ids of all pieces that these facts touch; those of their causes are wanted, too."""
+    seen = (fact.body for fact in facts)
+    return {piece for body in seen if isinstance(body, ObjectSeen) for piece in causes.touched(body)}
+
+
+def account_of(books: Books, owner: Owner) -> str | None:
+    """The account of a cause's owner."""
+    known = books.customers.get(owner.customer_id or "")
+    return known.account_id if known else owner.account_id
+
+
+def _lower(found: dict[str, Second], object_id: str, second: Second) -> None:
+    found[object_id] = min(second, found.get(object_id, second))
+
+
+def _must_wait(books: Books, fact: Fact) -> bool:
+    """Whether nobody knows yet whose this fact is.  What Stripe answers when asked does not wait for more."""
+    if not isinstance(fact.body, ObjectSeen) or fact.envelope.type.endswith(stripe_objects.ANSWERED):
+        return False
+    return not causes.is_owned(books.pieces, fact.envelope, fact.body)
+
+
+def _ready(books: Books) -> Identity | None:
+    """The first of those that wait that need not any more."""
+    return next((identity for identity, fact in books.waiting.items() if not _must_wait(books, fact)), None)
 
 
 def _hear_customer(books: Books, heard: Envelope) -> tuple[Event, ...]:
@@ -156,7 +238,7 @@ def _hear_customer(books: Books, heard: Envelope) -> tuple[Event, ...]:
 
 
 def _move(books: Books, before: Customer, after: Customer) -> tuple[Event, ...]:
-    """A customer whose account is known better now: its subscriptions leave the old one and are said under the new."""
+    """A customer whose account is known better now: what is its own leaves the old one and is said under the new."""
     if before.account_id == after.account_id:
         return ()
     presents = {
@@ -169,7 +251,19 @@ def _move(books: Books, before: Customer, after: Customer) -> tuple[Event, ...]:
         subscriptions.changed(version, subscription_id=subscription_id, account_id=after.account_id)
         for subscription_id, version in presents.items()
     )
-    return (*left, *found)
+    return (*left, *found, *_paid_again(books, after))
+
+
+def _paid_again(books: Books, after: Customer) -> Iterable[Event]:
+    """What a customer has paid, said under its new account: the last word on each counts."""
+    for _, payment in sorted(books.payments.items()):
+        if payment.customer_id == after.customer_id:
+            yield payments.changed(payment, About(after.account_id, payment.occurred_at))
+    for object_id, piece in sorted(books.pieces.items()):
+        if piece.customer_id == after.customer_id and piece.present is not None:
+            yield from payments.shown(
+                object_id, piece.present.state, About(after.account_id, piece.present.occurred_at)
+            )
 
 
 def _moved(present: tuple[str, Version], before: Customer, after: Customer) -> SubscriptionMoved:
@@ -183,25 +277,88 @@ def _moved(present: tuple[str, Version], before: Customer, after: Customer) -> S
     )
 
 
-def _hear_subscription(books: Books, fact: Fact, catalog: Catalog) -> Decision[Line, Event]:
-    if fact.body is None:
-        listened = fact.envelope.type in customers.TYPES
-        return Decision((), refusal=None if listened else Refusal.NOT_OURS)
-    subscription_id = fact.body.after.subscription_id
-    new = subscriptions.version_of(fact.envelope, fact.body, catalog)
-    account_id = books.customers[fact.body.after.customer_id].account_id
+def _hear_body(books: Books, fact: Fact, catalog: Catalog) -> Decision[None, Event]:
+    """Let the concept hear it whose business it is."""
+    if isinstance(fact.body, SubscriptionSeen):
+        return _hear_subscription(books, fact.envelope, fact.body, catalog)
+    if isinstance(fact.body, ObjectSeen):
+        return _hear_object(books, fact.envelope, fact.body, catalog)
+    return Decision(None, refusal=None if fact.envelope.type in customers.TYPES else Refusal.NOT_OURS)
+
+
+def _hear_subscription(
+    books: Books, heard: Envelope, seen: SubscriptionSeen, catalog: Catalog
+) -> Decision[None, Event]:
+    subscription_id = seen.after.subscription_id
+    new = subscriptions.version_of(heard, seen, catalog)
+    account_id = books.customers[seen.after.customer_id].account_id
     line = books.lines.get(subscription_id, ())
     decision = subscriptions.decide(line, new, subscription_id=subscription_id, account_id=account_id)
     books.lines[subscription_id] = decision.state
-    return decision
+    return Decision(None, decision.events, decision.refusal, decision.note)
+
+
+def _hear_object(books: Books, heard: Envelope, seen: ObjectSeen, catalog: Catalog) -> Decision[None, Event]:
+    """An object's line, its cause, and the payments that the cause makes."""
+    was = books.object_lines.get(seen.object_id, ())
+    taken = lines.take(was, causes.version_of(heard, seen))
+    members = causes.joined(books.pieces, heard, seen, taken.line)
+    books.object_lines[seen.object_id] = taken.line
+    books.pieces |= members
+    about = About(account_of(books, causes.owner_of(members.values())), heard.occurred_at)
+    events = [*_hear_payments(books, members, about)]
+    before, after = was[-1].state if was else None, taken.line[-1].state
+    if before != after:
+        events += payments.shown(seen.object_id, after, about)
+        events += fraud_warnings.told(seen.object_id, before, after, about)
+        events += prices.told(seen.object_id, after, about, catalog)
+    return Decision(None, tuple(events), taken.refusal, taken.note)
+
+
+def _hear_payments(books: Books, members: Mapping[str, Piece], about: About) -> Iterable[Event]:
+    before = {one: books.payments[one] for one in members if one in books.payments}
+    after = payments.payments_of(members.values())
+    for one in before.keys() - after.keys():
+        del books.payments[one]
+    books.payments |= after
+    return payments.said(before, after, about)
+
+
+def ask_for_owner(fact: Fact) -> StripeRequested:
+    """What Stripe is asked when nobody tells whose a fact is."""
+    assert isinstance(fact.body, ObjectSeen), "only what shows an object of a payment waits"
+    kind, object_id = causes.to_be_asked(fact.body)
+    return _request(fact, Retrieve(object_kind=kind, object_id=object_id, why=Why.OWNER_UNKNOWN), None)
+
+
+def _asked(fact: Fact, account_id: str | None) -> StripeRequested:
+    """Ask for an object whose facts only their ids could put in order: what it is now comes as a fact behind them."""
+    object_id = fact.body.object_id if isinstance(fact.body, ObjectSeen) else fact.envelope.subject
+    kind = fact.body.after.kind if isinstance(fact.body, ObjectSeen) else SUBSCRIPTION
+    assert object_id is not None, "what is put in order has an id"
+    return _request(fact, Retrieve(object_kind=kind, object_id=object_id, why=Why.AMBIGUOUS_ORDER), account_id)
+
+
+def _request(fact: Fact, request: Retrieve, account_id: str | None) -> StripeRequested:
+    return StripeRequested(
+        subject=request.object_id,
+        account_id=account_id,
+        as_of=fact.envelope.occurred_at,
+        customer_id=fact.envelope.customer,
+        request=request,
+    )
 
 
 def _flag(heard: Envelope) -> Note | None:
     return None if stripe_events.knows_api_version(heard.api_version) else Note.UNKNOWN_API_VERSION
 
 
-def _account(books: Books, heard: Envelope) -> str | None:
-    return books.customers[heard.customer].account_id if heard.customer in books.customers else None
+def account_of_fact(books: Books, fact: Fact) -> str | None:
+    """Whose a fact is: its customer's, else that of the cause that it is of."""
+    known = books.customers.get(fact.envelope.customer or "")
+    if known is not None or not isinstance(fact.body, ObjectSeen):
+        return known.account_id if known else None
+    return account_of(books, causes.owner_of(causes.cause_of(books.pieces, causes.touched(fact.body))))
 
 
 def _next_account_seq(books: Books, account_id: str | None) -> int | None:

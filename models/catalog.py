@@ -7,7 +7,7 @@ price's or product's metadata names, together with the billing interval.
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -57,6 +57,14 @@ class Offer(Model):
     interval: Interval
 
 
+class Terms(NamedTuple):
+    """For how much, and how often.  `interval` is None for what is bought once."""
+
+    amount_minor: int
+    currency: str
+    interval: str | None
+
+
 class Catalog(Model):
     """Everything on sale, in one currency.  Two entries never claim the same price."""
 
@@ -87,12 +95,23 @@ class Catalog(Model):
             or self._by_plan_and_interval.get((plan_hint, interval))
         )
 
+    def terms(self, lookup_key: str) -> Terms | None:
+        """On which terms the catalog sells under a lookup key; None when it sells nothing under it."""
+        return self._terms_by_lookup_key.get(lookup_key)
+
     def _prices(self) -> Iterable[tuple[Plan, PlanPrice]]:
         return ((plan, price) for plan in self.plans for price in plan.prices)
 
     @cached_property
     def _by_lookup_key(self) -> dict[str, Offer]:
         return {price.lookup_key: _offer(plan, price) for plan, price in self._prices()}
+
+    @cached_property
+    def _terms_by_lookup_key(self) -> dict[str, Terms]:
+        plans = {
+            price.lookup_key: Terms(price.amount_minor, self.currency, price.interval) for _, price in self._prices()
+        }
+        return plans | {pack.pack: Terms(pack.amount_minor, self.currency, None) for pack in self.packs}
 
     @cached_property
     def _by_price_id(self) -> dict[str, Offer]:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from models.base import Moment
 from models.event import Event as Event  # noqa: PLC0414  # Whoever says one finds the noun here, too.
-from models.topics import ALERTS, PARKED, SUBSCRIPTIONS
+from models.stripe_requests import StripeRequested
+from models.topics import ALERTS, PARKED, PAYMENTS, SUBSCRIPTIONS
 
 
 class SubscriptionVersion(Event):
@@ -53,11 +54,101 @@ class SubscriptionMoved(Event):
     customer_id: str
 
 
+class PaymentChanged(Event):
+    """The payment is like this now.  Amounts are in minor units of its currency; `kind` and `status` are our words.
+
+    `status` is pending, succeeded, failed or canceled; what was given back, or is withdrawn by a dispute and not given
+    back, stands beside it.
+    """
+
+    topic = PAYMENTS
+    type: Literal["billing.payment.changed.v1"] = "billing.payment.changed.v1"
+    customer_id: str | None
+    kind: str
+    status: str
+    currency: str
+    amount_minor: int
+    tax_minor: int
+    discount_minor: int
+    refunded_minor: int
+    disputed_minor: int
+    invoice_id: str | None
+    payment_intent_id: str | None
+    charge_id: str | None
+    failure_code: str | None
+    purpose: str | None  # `metadata.kind`, where the platform said what it sells.
+    occurred_at: Moment
+    livemode: bool
+
+
+class PaymentMerged(Event):
+    """What was told as a payment of its own is a part of another one, as we know now: it does not count any more."""
+
+    topic = PAYMENTS
+    type: Literal["billing.payment.merged.v1"] = "billing.payment.merged.v1"
+    merged_into: str
+
+
+class RefundChanged(Event):
+    """The refund is like this now.  `status` is Stripe's word; one that succeeded may still fail."""
+
+    topic = PAYMENTS
+    type: Literal["billing.refund.changed.v1"] = "billing.refund.changed.v1"
+    status: str
+    currency: str
+    amount_minor: int
+    charge_id: str | None
+    payment_intent_id: str | None
+    reason: str | None
+    failure_reason: str | None
+    livemode: bool
+
+
+class DisputeChanged(Event):
+    """The dispute is like this now.  `withdrawn_minor` is what is gone from the balance for it, fees apart."""
+
+    topic = PAYMENTS
+    type: Literal["billing.dispute.changed.v1"] = "billing.dispute.changed.v1"
+    status: str
+    currency: str
+    amount_minor: int
+    withdrawn_minor: int
+    fee_minor: int
+    charge_id: str | None
+    payment_intent_id: str | None
+    reason: str | None
+    due_by: Moment | None
+    livemode: bool
+
+
+class InvoiceChanged(Event):
+    """The invoice is like this now.  `status` and `billing_reason` are Stripe's words."""
+
+    topic = PAYMENTS
+    type: Literal["billing.invoice.changed.v1"] = "billing.invoice.changed.v1"
+    status: str
+    currency: str
+    subscription_id: str | None
+    billing_reason: str | None
+    total_minor: int
+    tax_minor: int
+    discount_minor: int
+    amount_due_minor: int
+    amount_paid_minor: int
+    amount_remaining_minor: int
+    attempt_count: int
+    next_attempt_at: Moment | None
+    paid_at: Moment | None
+    livemode: bool
+
+
 class Rule(StrEnum):
     """What an alert is about."""
 
     PRICE_NOT_IN_CATALOG = "price_not_in_catalog"  # A subscription has no item of the catalog: its plan is unknown.
     CUSTOMER_NAMED_TWICE = "customer_named_twice"  # The platform calls one customer by two account ids.
+    EARLY_FRAUD_WARNING = "early_fraud_warning"  # A card network calls a charge fraud; a dispute may follow.
+    PRICE_UNLIKE_CATALOG = "price_unlike_catalog"  # A price of the catalog's lookup key sells it on other terms.
     CONFLICTING_COPY = "conflicting_copy"  # One event id came with two different contents; the first one counts.
 
 
@@ -92,6 +183,12 @@ EVENTS: tuple[type[Event], ...] = (
     SubscriptionChanged,
     SubscriptionAmended,
     SubscriptionMoved,
+    PaymentChanged,
+    PaymentMerged,
+    RefundChanged,
+    DisputeChanged,
+    InvoiceChanged,
+    StripeRequested,
     AlertRaised,
     FactParked,
 )

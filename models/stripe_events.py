@@ -9,15 +9,18 @@ is an error.  Before API version 2025-03-31.basil a subscription carries its per
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError, model_validator
 
+from models import stripe_objects
 from models.base import Envelope, Identifier, Model, Moment
+from models.objects import ObjectSeen
+from models.stripe_slices import Reference, Second, StripeSlice, moment
 
 SUBSCRIPTION_TYPES: Final = "customer.subscription."
+SUBSCRIPTION_ANSWERED: Final = f"subscription{stripe_objects.ANSWERED}"
 
 OLDEST_KNOWN_API_VERSION: Final = "2017-12-14"
 NEWEST_KNOWN_API_VERSION: Final = "2026-10-28.endive"
@@ -25,33 +28,18 @@ NEWEST_KNOWN_API_VERSION: Final = "2026-10-28.endive"
 
 API_VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 
-SLICE_VERSION: Final = 1
-"""Which fields `Fact.digest` covers.  Raise it with every change of `SubscriptionSeen`: else each second copy of an
-event that was read before the change would look like another content under a known id."""
-
-LATEST_SECOND: Final = 253_402_300_799  # The end of the year 9999: later ones do not fit a timestamp.
+SLICE_VERSION: Final = 2
+"""Which fields `Fact.digest` covers.  Raise it with every change of what is read: else each second copy of an event
+that was read before the change would look like another content under a known id."""
 
 
 class Unreadable(ValueError):
     """A body that should say something to us and does not.  The words name the field and hold no value of it."""
 
 
-def _id_of(value: Any) -> Any:
-    """An id, whether Stripe sent the id or expanded the object."""
-    return value.get("id") if isinstance(value, Mapping) else value
-
-
-Second = Annotated[int, Field(ge=0, le=LATEST_SECOND)]
-Reference = Annotated[Identifier, BeforeValidator(_id_of)]
 StatusWord = Literal[
     "incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"
 ]
-
-
-class StripeSlice(BaseModel):
-    """Theirs: only what we read, and that in its own type: "yes" is no flag, and "29" no number."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class _Recurring(StripeSlice):
@@ -152,6 +140,9 @@ class SubscriptionSeen(Model):
     before: Snapshot | None
 
 
+Seen = SubscriptionSeen | ObjectSeen
+_SEEN: Final = TypeAdapter[Seen](Seen)
+
 _READ_FROM_EVENTS: Final = {"type", "customer", "account", "occurred_at", "livemode"}
 """What the door reads from an event and the books act on.  The rest of an envelope may differ between two copies."""
 
@@ -160,12 +151,14 @@ class Fact(Model):
     """Something that happened, and what we read of it.  `body` is None for a type whose body nobody reads."""
 
     envelope: Envelope
-    body: SubscriptionSeen | None = None
+    body: Seen | None = None
 
     @model_validator(mode="after")
     def _body_belongs_to_envelope(self) -> Self:
-        if self.body is not None and self.body.after.customer_id != self.envelope.customer:
+        if isinstance(self.body, SubscriptionSeen) and self.body.after.customer_id != self.envelope.customer:
             raise ValueError("the envelope and the body name different customers")
+        if isinstance(self.body, ObjectSeen) and self.body.object_id != self.envelope.subject:
+            raise ValueError("the envelope and the body name different objects")
         return self
 
     @cached_property
@@ -181,11 +174,17 @@ class Fact(Model):
 
 def read(envelope: Envelope, raw: bytes) -> Fact:
     """Read the body of a fact whose type we listen to; Unreadable when it does not say what its type promises."""
-    seen = read_subscription(raw) if concerns_subscription(envelope.type) else None
     try:
-        return Fact(envelope=envelope, body=seen)
+        return Fact(envelope=envelope, body=_seen(envelope.type, raw))
     except ValidationError as wrong:
         raise Unreadable(_in_words(wrong)) from None
+    except ValueError:
+        raise Unreadable("body: no JSON") from None
+
+
+def as_read(slice_: str) -> Seen:
+    """What was read of a body once, by this release or one that may know more fields."""
+    return _SEEN.validate_json(slice_, extra="ignore")
 
 
 def knows_api_version(api_version: str | None) -> bool:
@@ -198,16 +197,19 @@ def knows_api_version(api_version: str | None) -> bool:
 
 def concerns_subscription(fact_type: str) -> bool:
     """Whether a fact of this type shows a subscription."""
-    return fact_type.startswith(SUBSCRIPTION_TYPES)
+    return fact_type.startswith(SUBSCRIPTION_TYPES) or fact_type == SUBSCRIPTION_ANSWERED
 
 
 def read_subscription(raw: bytes) -> SubscriptionSeen:
-    """Read the body of a `customer.subscription.*` event; Unreadable when it does not show a subscription."""
-    try:
-        data = _SubscriptionEvent.model_validate_json(raw).data
-        return SubscriptionSeen(after=_snapshot(data.object), before=_before(data))
-    except ValidationError as wrong:
-        raise Unreadable(_in_words(wrong)) from None
+    """Read the body of a `customer.subscription.*` event; ValidationError when it does not show a subscription."""
+    data = _SubscriptionEvent.model_validate_json(raw).data
+    return SubscriptionSeen(after=_snapshot(data.object), before=_before(data))
+
+
+def _seen(fact_type: str, raw: bytes) -> Seen | None:
+    if concerns_subscription(fact_type):
+        return read_subscription(raw)
+    return stripe_objects.read(raw) if stripe_objects.shows_object(fact_type) else None
 
 
 def _in_words(wrong: ValidationError) -> str:
@@ -233,10 +235,10 @@ def _snapshot(seen: _Subscription) -> Snapshot:
         customer_id=seen.customer,
         status=seen.status,
         items=tuple(_item(item, seen) for item in seen.items.data),
-        trial_end=_moment(seen.trial_end),
-        cancel_at=_moment(seen.cancel_at),
+        trial_end=moment(seen.trial_end),
+        cancel_at=moment(seen.cancel_at),
         cancel_at_period_end=bool(seen.cancel_at_period_end),
-        canceled_at=_moment(seen.canceled_at),
+        canceled_at=moment(seen.canceled_at),
         collection_paused=seen.pause_collection is not None,
         livemode=seen.livemode,
     )
@@ -250,8 +252,8 @@ def _item(item: _Item, subscription: _Subscription) -> Item:
         plan_hint=_plan_hint(price),
         interval=price.recurring.interval if price.recurring else price.interval,
         quantity=item.quantity,
-        period_start=_moment(item.current_period_start or subscription.current_period_start),
-        period_end=_moment(item.current_period_end or subscription.current_period_end),
+        period_start=moment(item.current_period_start or subscription.current_period_start),
+        period_end=moment(item.current_period_end or subscription.current_period_end),
     )
 
 
@@ -259,7 +261,3 @@ def _plan_hint(price: _Price) -> str | None:
     product = price.product.get("metadata") if isinstance(price.product, Mapping) else None
     hint = (price.metadata or {}).get("plan") or (product or {}).get("plan")
     return hint if isinstance(hint, str) else None
-
-
-def _moment(second: int | None) -> datetime | None:
-    return None if second is None else datetime.fromtimestamp(second, UTC)

@@ -1,35 +1,19 @@
-"""What a subscription is now and has been, whatever order the facts come in.
+"""Subscriptions: how each stands and stood.  Which fact about one is the last, `models.lines` tells.
 
-Every fact carries the whole subscription, so the present is simply the last fact: the question is which one is last.
-Stripe does not keep order, and its `created` has one-second resolution, so neither `<` nor `<=` on it is right.  The
-order of ours, from the strongest reason to the weakest:
-
-1. **end**: a snapshot of an ended subscription comes after every living one.  Ends are final.
-2. **created**: the second in which Stripe made the event.
-3. **rank**: within a second `created` comes first and `deleted` last.
-4. **chain**: the rest of one second is put in the order in which each fact's `previous_attributes` fit the fact before
-   it best, starting from the last fact of the second before.
-5. **event id**: what even that leaves open is decided by id, the same way everywhere, and counted as ambiguous.
-
-A *line* is the history of one subscription in that order, or the newest part of it that a fact can still move.  A late,
-older fact is woven in where it belongs; it amends the history and leaves the present alone.
+Ends are final; within a second `created` comes first and `deleted` last, and the rest is put in order by its chain of
+`previous_attributes`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
-from itertools import groupby
-from operator import ne
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
-from models.base import Decision, Envelope, Model, Moment, Note, Refusal
+from models import lines
+from models.base import Decision, Envelope, Moment
 from models.catalog import Catalog, Offer
 from models.events import AlertRaised, Event, Rule, SubscriptionAmended, SubscriptionChanged
+from models.lines import LineState, Second
 from models.stripe_events import Item, Snapshot, SubscriptionSeen
-
-CHAIN_FACTS_MAX: Final = 9
-"""So many facts of one second and rank are put in order by their chain; a larger crowd is ordered by event id."""
 
 
 class Status(StrEnum):
@@ -61,7 +45,7 @@ assert set(ARROWS) == set(Status), "every status has its arrows, even if none"
 ENDS: Final = frozenset(status for status, arrows in ARROWS.items() if not arrows)
 
 
-class State(Model):
+class State(LineState):
     """A subscription as we show it: what `reports.subscriptions` and our events are made of."""
 
     customer_id: str
@@ -79,43 +63,14 @@ class State(Model):
     collection_paused: bool
     livemode: bool
 
-
-Second = tuple[bool, datetime]
-"""Whether the subscription has ended, and when: a group in which only rank, chain and id can tell the order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """The subscription as one fact showed it, and where that fact stands in the line."""
-
-    fact_id: str
-    occurred_at: datetime
-    rank: int
-    state: State
-    before: State | None  # With the previous attributes put back; None when the fact tells no change.
-    ordinal: int = 0  # Its place within its second.
-
     @property
     def ended(self) -> bool:
-        """Whether the subscription is over in this version."""
-        return self.state.status in ENDS
-
-    @property
-    def second(self) -> Second:
-        """The group in which only rank, chain and id can tell the order."""
-        return (self.ended, self.occurred_at)
+        """Whether the subscription is over."""
+        return self.status in ENDS
 
 
-Line = tuple[Version, ...]
-"""Versions in order.  Of the oldest second in it, all or only the last one may be there: see `books.floors`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Woven:
-    """A line with one more fact in it."""
-
-    line: Line
-    ambiguous: bool
+Version: TypeAlias = lines.Version[State]
+Line: TypeAlias = lines.Line[State]
 
 
 def second_of(heard: Envelope, seen: SubscriptionSeen) -> Second:
@@ -125,7 +80,7 @@ def second_of(heard: Envelope, seen: SubscriptionSeen) -> Second:
 
 def version_of(heard: Envelope, seen: SubscriptionSeen, catalog: Catalog) -> Version:
     """What one fact makes of the subscription, before anything else is known about it."""
-    return Version(
+    return lines.Version(
         fact_id=heard.id,
         occurred_at=heard.occurred_at,
         rank=_rank(heard.type),
@@ -136,43 +91,17 @@ def version_of(heard: Envelope, seen: SubscriptionSeen, catalog: Catalog) -> Ver
 
 def decide(line: Line, new: Version, *, subscription_id: str, account_id: str) -> Decision[Line, Event]:
     """Weave *new* into *line* and say what changed by it; a fact that is in it already changes nothing."""
-    if any(version.fact_id == new.fact_id for version in line):
+    taken = lines.take(line, new)
+    if taken.place is None:
         return Decision(line)
-    woven = weave(line, new)
-    before, after = line[-1] if line else None, woven.line[-1]
-    place = next(index for index, version in enumerate(woven.line) if version.fact_id == new.fact_id)
+    before, after = line[-1] if line else None, taken.line[-1]
     said: list[Event] = []
-    if place < len(woven.line) - 1 and not _seen_beside(woven.line, place):
+    if taken.amends:
         said.append(amended(new, subscription_id=subscription_id, account_id=account_id))
     if before is None or before.state != after.state:
         said.append(changed(after, subscription_id=subscription_id, account_id=account_id))
         said.extend(_unknown_price(before, after, subscription_id=subscription_id, account_id=account_id))
-    return Decision(
-        woven.line,
-        tuple(said),
-        refusal=_refusal(woven.line, place, before),
-        note=Note.AMBIGUOUS_ORDER if woven.ambiguous else None,
-    )
-
-
-def weave(line: Line, new: Version) -> Woven:
-    """Put *new* where it belongs, and anew in order every second whose order hangs on it."""
-    seconds = [tuple(group) for _, group in groupby(line, key=lambda version: version.second)]
-    at = next((index for index, group in enumerate(seconds) if group[0].second >= new.second), len(seconds))
-    joins = at < len(seconds) and seconds[at][0].second == new.second
-    members = (*seconds[at], new) if joins else (new,)
-    rest = seconds[at + 1 :] if joins else seconds[at:]
-    done = seconds[:at]
-    ordered, ambiguous = _in_order(members, done[-1][-1] if done else None)
-    done.append(ordered)
-    # The chain of a second starts at the last version of the one before: it may have to be told anew.
-    for index, group in enumerate(rest):
-        again, _ = _in_order(group, done[-1][-1])
-        done.append(again)
-        if again[-1].fact_id == group[-1].fact_id:
-            done.extend(rest[index + 1 :])
-            break
-    return Woven(tuple(version for group in done for version in group), ambiguous)
+    return Decision(taken.line, tuple(said), refusal=taken.refusal, note=taken.note)
 
 
 def state_of(seen: Snapshot, catalog: Catalog) -> State:
@@ -225,20 +154,6 @@ def _plan_item(items: Sequence[Item], catalog: Catalog) -> tuple[Item | None, Of
     return (items[0] if items else None), None
 
 
-def _refusal(line: Line, place: int, before: Version | None) -> Refusal | None:
-    new, last = line[place], line[-1]
-    if before is None or last.fact_id != before.fact_id:
-        return None  # The present is another fact now: this one, or one of its second that it put in another order.
-    after_end = last.ended and not new.ended and any(end.ended and end.occurred_at < new.occurred_at for end in line)
-    return Refusal.AFTER_END if after_end else Refusal.STALE
-
-
-def _seen_beside(line: Line, place: int) -> bool:
-    """Whether a neighbour shows the same state, so that this version tells nobody anything new."""
-    neighbours = (*line[max(place - 1, 0) : place], *line[place + 1 : place + 2])
-    return any(neighbour.state == line[place].state for neighbour in neighbours)
-
-
 def _unknown_price(
     before: Version | None, after: Version, *, subscription_id: str, account_id: str
 ) -> tuple[AlertRaised, ...]:
@@ -253,81 +168,3 @@ def _unknown_price(
         detail="No item of this subscription has a price of the catalog: its plan is unknown until one is listed.",
     )
     return (alert,)
-
-
-def _in_order(members: Sequence[Version], start: Version | None) -> tuple[Line, bool]:
-    """The versions of one second in their order, numbered, and whether only their ids could tell it."""
-    ordered: list[Version] = []
-    ambiguous = False
-    by_rank = sorted(members, key=lambda version: version.rank)
-    for _, crowd in groupby(by_rank, key=lambda version: version.rank):
-        chain, unsure = _best_chain(tuple(sorted(crowd, key=lambda version: version.fact_id)), start)
-        ordered.extend(chain)
-        ambiguous |= unsure
-        start = ordered[-1]
-    return tuple(_numbered(version, ordinal) for ordinal, version in enumerate(ordered)), ambiguous
-
-
-def _numbered(version: Version, ordinal: int) -> Version:
-    return version if version.ordinal == ordinal else replace(version, ordinal=ordinal)
-
-
-class _Chain(NamedTuple):
-    """A way through some of a second's versions: what does not fit on it, and whether another way fits as well."""
-
-    misfits: int
-    path: tuple[int, ...]
-    unsure: bool = False
-
-
-def _best_chain(crowd: Line, start: Version | None) -> tuple[Line, bool]:
-    """The order in which each version fits the one before it best; ties go to the smaller ids.
-
-    Held and Karp's way through all subsets, here sets of bits: the best chain through a set that ends in a given
-    version.  *crowd* comes sorted by id, so that comparing paths by index compares them by id.
-    """
-    count = len(crowd)
-    if count == 1 or count > CHAIN_FACTS_MAX:
-        return crowd, count > CHAIN_FACTS_MAX
-    links = [[_misfits(previous, version) for version in crowd] for previous in crowd]
-    chains = {(1 << last, last): _Chain(_misfits(start, version), (last,)) for last, version in enumerate(crowd)}
-    everyone = (1 << count) - 1
-    for members in range(1, everyone + 1):  # Every set comes after its subsets.
-        for last in range(count):
-            others = members & ~(1 << last)
-            if others and others != members:
-                ends = (chains[others, previous] for previous in range(count) if others >> previous & 1)
-                chains[members, last] = _best(crowd, [_extended(chain, last, links) for chain in ends])
-    best = _best(crowd, [chains[everyone, last] for last in range(count)])
-    return tuple(crowd[index] for index in best.path), best.unsure
-
-
-def _extended(chain: _Chain, last: int, links: Sequence[Sequence[int]]) -> _Chain:
-    return _Chain(chain.misfits + links[chain.path[-1]][last], (*chain.path, last), chain.unsure)
-
-
-def _best(crowd: Line, chains: Sequence[_Chain]) -> _Chain:
-    """The chain with the fewest misfits, unsure if another one has as few and tells another story."""
-    first = min(chains)
-    tied = [chain for chain in chains if chain.misfits == first.misfits]
-    if len(tied) == 1:
-        return first
-    told = _told(crowd, first)
-    return first._replace(unsure=any(chain.unsure or _told(crowd, chain) != told for chain in tied))
-
-
-def _told(crowd: Line, chain: _Chain) -> list[State]:
-    return [crowd[index].state for index in chain.path]
-
-
-def _misfits(previous: Version | None, version: Version) -> int:
-    """How many fields of the version before contradict what this one says was before it.
-
-    A fact that tells no change (a trial's reminder, say) only observes: it fits behind a version that shows the same.
-    A `created` fits anywhere, since nothing was before it.
-    """
-    if previous is None or version.rank == 0:
-        return 0
-    expected = version.before or version.state
-    # Asked of every pair of a crowd; pydantic keeps fields in the order of their declaration.
-    return sum(map(ne, vars(previous.state).values(), vars(expected).values()))

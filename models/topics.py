@@ -48,6 +48,14 @@ SUBSCRIPTIONS: Final = Topic(
     written_by=("streams.relay",),
     read_by=("platform services",),
 )
+PAYMENTS: Final = Topic(
+    name="billing.payments",
+    key="account",
+    partitions=12,
+    retention_ms=30 * DAY_MS,
+    written_by=("streams.relay",),
+    read_by=("platform services",),
+)
 ALERTS: Final = Topic(
     name="billing.alerts",
     key="rule",
@@ -73,5 +81,5 @@ PARKED: Final = Topic(
     read_by=("operators",),
 )
 
-TOPICS: Final = (STRIPE_EVENTS, SUBSCRIPTIONS, ALERTS, STRIPE_REQUESTS, PARKED)
+TOPICS: Final = (STRIPE_EVENTS, SUBSCRIPTIONS, PAYMENTS, ALERTS, STRIPE_REQUESTS, PARKED)
 assert len({topic.name for topic in TOPICS}) == len(TOPICS), "a topic is listed once"

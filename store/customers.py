@@ -18,7 +18,9 @@ LOCK_CUSTOMERS: Final[LiteralString] = """
     ), known AS (
         SELECT customer_id, account_id, livemode, platform_id, named_at, named_by, deleted_at
         FROM customers
-        WHERE customer_id = ANY(%(customer_ids)b::text[])
+        WHERE customer_id = ANY(%(customer_ids)b::text[] || ARRAY(
+            SELECT customer_id FROM stripe_objects
+            WHERE object_id = ANY(%(object_ids)b::text[]) AND customer_id IS NOT NULL))
         ORDER BY customer_id
         FOR UPDATE
     )
@@ -29,9 +31,15 @@ LOCK_CUSTOMERS: Final[LiteralString] = """
 
 LOCK_ACCOUNTS: Final[LiteralString] = """
     WITH wanted AS MATERIALIZED (
-        SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[])
+        SELECT account_id FROM customers
+        WHERE customer_id = ANY(%(customer_ids)b::text[] || ARRAY(
+            SELECT customer_id FROM stripe_objects
+            WHERE object_id = ANY(%(object_ids)b::text[]) AND customer_id IS NOT NULL))
         UNION
         SELECT unnest(%(named)b::text[])
+        UNION
+        SELECT account_id FROM stripe_objects
+        WHERE object_id = ANY(%(object_ids)b::text[]) AND account_id IS NOT NULL
         ORDER BY 1
     ), new AS (
         INSERT INTO accounts (account_id)
@@ -68,8 +76,25 @@ SAVE_ACCOUNTS: Final[LiteralString] = """
 """
 
 
-async def lock_customers(connection: Connection, customers: Mapping[str, bool]) -> Cursor:
-    """Take the turn on customers, by id and livemode, in one order for everybody.
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """By what the accounts of a batch are found: customers, named accounts, and objects whose facts name nobody."""
+
+    customer_ids: Collection[str]
+    named: Collection[str]
+    object_ids: Collection[str]
+
+    def parameters(self) -> dict[str, Texts]:
+        """As statements take them."""
+        return {
+            "customer_ids": Texts(sorted(self.customer_ids)),
+            "named": Texts(sorted(self.named)),
+            "object_ids": Texts(sorted(self.object_ids)),
+        }
+
+
+async def lock_customers(connection: Connection, customers: Mapping[str, bool], object_ids: Collection[str]) -> Cursor:
+    """Take the turn on customers, by id and livemode, and on those whom these objects belong to, in one order for all.
 
     What does not exist cannot be locked, so those that nobody knew are made.
     """
@@ -80,15 +105,14 @@ async def lock_customers(connection: Connection, customers: Mapping[str, bool]) 
             "customer_ids": Texts(ids),
             "account_ids": Texts(map(account_of_customer, ids)),
             "livemodes": Booleans(customers[customer_id] for customer_id in ids),
+            "object_ids": Texts(sorted(object_ids)),
         },
     )
 
 
-async def lock_accounts(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:
+async def lock_accounts(connection: Connection, whose: Whose) -> Cursor:
     """Take the turn on the accounts that these customers are linked to and on those that facts name, new ones too."""
-    return await connection.execute(
-        LOCK_ACCOUNTS, {"customer_ids": Texts(sorted(customer_ids)), "named": Texts(sorted(named))}
-    )
+    return await connection.execute(LOCK_ACCOUNTS, whose.parameters())
 
 
 @dataclass(frozen=True, slots=True)

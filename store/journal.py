@@ -7,12 +7,13 @@ never the body.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, LiteralString
 
+from models import stripe_events
 from models.base import Envelope
 from models.books import Heard
-from models.stripe_events import Fact, SubscriptionSeen
+from models.stripe_events import Fact
 from store.arrays import Bigints, Booleans, Moments, Texts
 from store.postgres import Connection, Database
-from store.records import Origin, as_stored
+from store.records import Origin
 
 READ_AT_ONCE: Final = 1_000
 
@@ -92,5 +93,5 @@ async def read(database: Database) -> AsyncIterator[Fact]:
 
 def _fact(row: Mapping[str, Any]) -> Fact:
     told = {name: value for name, value in row.items() if name != "slice"}
-    body = as_stored(SubscriptionSeen, row["slice"]) if row["slice"] else None
+    body = stripe_events.as_read(row["slice"]) if row["slice"] else None
     return Fact(envelope=Envelope.model_validate(told), body=body)

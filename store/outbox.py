@@ -4,7 +4,7 @@ Rows of one account are written under its lock, so their ids rise in commit orde
 not sent, never for ids beyond a cursor: an id may commit after a larger one.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from typing import Final, LiteralString
 from models.books import Said
 from store import traces
 from store.arrays import Bigints, Moments, Texts
+from store.customers import Whose
 from store.postgres import Connection, Cursor, Database, one_transaction
 
 TURN: Final = 0x72656C61  # "rela": the advisory lock under which one relay at a time sends.
@@ -23,7 +24,15 @@ SEQUENCES: Final[LiteralString] = """
     SELECT account_id, topic, last_sequence
     FROM outbox_sequences
     WHERE account_id = ANY(
-        %(named)b::text[] || ARRAY(SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[])))
+        %(named)b::text[]
+        || ARRAY(
+            SELECT account_id FROM customers
+            WHERE customer_id = ANY(%(customer_ids)b::text[] || ARRAY(
+                SELECT customer_id FROM stripe_objects
+                WHERE object_id = ANY(%(object_ids)b::text[]) AND customer_id IS NOT NULL)))
+        || ARRAY(
+            SELECT account_id FROM stripe_objects
+            WHERE object_id = ANY(%(object_ids)b::text[]) AND account_id IS NOT NULL))
 """
 
 WRITE: Final[LiteralString] = """
@@ -87,11 +96,9 @@ class Claim:
     rows: tuple[OutboxRow, ...]
 
 
-async def load_sequences(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:
-    """Ask for the last sequence of each topic of these accounts and customers; their rows are locked already."""
-    return await connection.execute(
-        SEQUENCES, {"customer_ids": Texts(sorted(customer_ids)), "named": Texts(sorted(named))}
-    )
+async def load_sequences(connection: Connection, whose: Whose) -> Cursor:
+    """Ask for the last sequence of each topic of these accounts; their rows are locked already."""
+    return await connection.execute(SEQUENCES, whose.parameters())
 
 
 async def read_sequences(loaded: Cursor) -> dict[tuple[str, str], int]:

@@ -6,7 +6,7 @@ facts wait in one lane, whatever account it turns out to belong to.  Bodies are 
 keys go after a week, and a parked fact may stay longer.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
@@ -14,6 +14,7 @@ from typing import Any, Final, LiteralString
 from models.base import Envelope
 from runtime.keys import Keyring
 from store.arrays import Bigints, Booleans, Byteas, Moments, Texts
+from store.customers import Whose
 from store.postgres import Connection, Cursor, Database
 from store.records import Arrival, Origin, as_stored
 
@@ -25,7 +26,15 @@ LANES: Final[LiteralString] = """
     SELECT parked_facts.lane, parked_facts.customer_id
     FROM customers
     JOIN parked_facts ON parked_facts.lane = customers.account_id
-    WHERE customers.customer_id = ANY(%(customer_ids)b::text[])
+    WHERE customers.customer_id = ANY(%(customer_ids)b::text[] || ARRAY(
+        SELECT customer_id FROM stripe_objects
+        WHERE object_id = ANY(%(object_ids)b::text[]) AND customer_id IS NOT NULL))
+    UNION
+    SELECT parked_facts.lane, parked_facts.customer_id
+    FROM stripe_objects
+    JOIN parked_facts ON parked_facts.customer_id = stripe_objects.customer_id
+        OR parked_facts.lane = stripe_objects.account_id
+    WHERE stripe_objects.object_id = ANY(%(object_ids)b::text[])
 """
 
 WRITE: Final[LiteralString] = """
@@ -146,9 +155,9 @@ def own_lane(envelope: Envelope) -> str:
     return f"fact:{envelope.source.value}/{envelope.id}"
 
 
-async def lanes(connection: Connection, customer_ids: Collection[str], named: Collection[str]) -> Cursor:
-    """Ask which lanes of these accounts and customers have something parked in them."""
-    return await connection.execute(LANES, {"customer_ids": Texts(sorted(customer_ids)), "named": Texts(sorted(named))})
+async def lanes(connection: Connection, whose: Whose) -> Cursor:
+    """Ask which lanes of these accounts have something parked in them."""
+    return await connection.execute(LANES, whose.parameters())
 
 
 async def read_lanes(found: Cursor) -> dict[str, str]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
-from models.subscriptions import Line, Second, State, Version
+from models.lines import Second, Version
+from models.subscriptions import Line, State
 from store.arrays import Bigints, Booleans, Column, Moments, Texts
 from store.postgres import Connection, Cursor
 from store.records import as_stored
@@ -107,7 +108,7 @@ async def load(connection: Connection, floors: Mapping[str, Second]) -> Cursor:
 
 async def read(loaded: Cursor) -> dict[str, Line]:
     """The lines that were asked for, by subscription; one that is new has none."""
-    lines: dict[str, list[Version]] = {}
+    lines: dict[str, list[Version[State]]] = {}
     for row in await loaded.fetchall():
         lines.setdefault(row["subscription_id"], []).append(_version(row))
     return {subscription_id: tuple(versions) for subscription_id, versions in lines.items()}
@@ -128,7 +129,7 @@ async def save(connection: Connection, before: Mapping[str, Line], after: Mappin
 
 class _Row(NamedTuple):
     subscription_id: str
-    version: Version
+    version: Version[State]
     present: bool
 
 
@@ -141,7 +142,7 @@ def _changed(before: Line, line_id: str, line: Line) -> Iterator[_Row]:
             yield _Row(line_id, version, present)
 
 
-def _version(row: Mapping[str, Any]) -> Version:
+def _version(row: Mapping[str, Any]) -> Version[State]:
     return Version(
         fact_id=row["fact_id"],
         occurred_at=row["occurred_at"],
@@ -168,5 +169,5 @@ def _columns(rows: Sequence[_Row]) -> dict[str, Any]:
     }
 
 
-def _befores(versions: Iterable[Version]) -> list[str | None]:
+def _befores(versions: Iterable[Version[State]]) -> list[str | None]:
     return [version.before.model_dump_json() if version.before else None for version in versions]

@@ -224,7 +224,9 @@ class Pipeline:
         inbox = {row["fact_id"] for row in await self.rows("SELECT fact_id FROM inbox")}
         assert inbox == set(facts), "the inbox and the reports differ"
         heard = await self.rows("SELECT fact_id FROM journal WHERE slice IS NOT NULL")
-        versions = await self.rows("SELECT fact_id FROM subscription_versions")
+        versions = await self.rows(
+            "SELECT fact_id FROM subscription_versions UNION ALL SELECT fact_id FROM stripe_object_versions"
+        )
         assert sorted(row["fact_id"] for row in heard) == sorted(row["fact_id"] for row in versions), "effects differ"
 
     async def _state_is_the_oracles_fold(self) -> None:

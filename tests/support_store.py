@@ -46,6 +46,10 @@ TABLES: dict[str, LiteralString] = {
     "accounts": "SELECT * FROM accounts ORDER BY account_id",
     "subscriptions": "SELECT * FROM subscriptions ORDER BY subscription_id",
     "versions": "SELECT * FROM subscription_versions ORDER BY subscription_id, ended, occurred_at, ordinal",
+    "objects": "SELECT * FROM stripe_objects ORDER BY object_id",
+    "object_versions": "SELECT * FROM stripe_object_versions ORDER BY object_id, ended, occurred_at, ordinal",
+    "payments": "SELECT * FROM payments ORDER BY payment_id",
+    "waiting": "SELECT * FROM waiting_facts ORDER BY source, fact_id",
     "journal": "SELECT * FROM journal ORDER BY account_id, account_seq, fact_id",
     "outbox": "SELECT * FROM outbox ORDER BY outbox_id",
     "sequences": "SELECT * FROM outbox_sequences ORDER BY account_id, topic",
@@ -55,13 +59,24 @@ TABLES: dict[str, LiteralString] = {
     "positions": "SELECT * FROM consumer_positions ORDER BY consumer_group, topic, partition",
 }
 VOLATILE = frozenset(
-    {"committed_at", "written_at", "parked_at", "seen_at", "outbox_id", "parked_id", "sealed", "key_id"}
+    {
+        "committed_at",
+        "written_at",
+        "parked_at",
+        "seen_at",
+        "waiting_since",
+        "outbox_id",
+        "parked_id",
+        "sealed",
+        "key_id",
+    }
 )
 """Columns that hold the wall clock, a counter that never goes back, or chance."""
 
 WIPE: LiteralString = """
     DELETE FROM subscriptions; DELETE FROM subscription_versions; DELETE FROM customers; DELETE FROM accounts;
     DELETE FROM journal; DELETE FROM outbox; DELETE FROM outbox_sequences; DELETE FROM inbox; DELETE FROM parked_facts;
+    DELETE FROM stripe_objects; DELETE FROM stripe_object_versions; DELETE FROM payments; DELETE FROM waiting_facts;
     DELETE FROM conflicting_copies; DELETE FROM consumer_positions; DELETE FROM intake_stops
 """
 FINGERPRINT: LiteralString = """
@@ -72,6 +87,9 @@ FINGERPRINT: LiteralString = """
         ARRAY(SELECT t::text FROM outbox AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM outbox_sequences AS t ORDER BY 1), ARRAY(SELECT t::text FROM inbox AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM parked_facts AS t ORDER BY 1),
+        ARRAY(SELECT t::text FROM stripe_objects AS t ORDER BY 1), ARRAY(SELECT t::text FROM payments AS t ORDER BY 1),
+        ARRAY(SELECT t::text FROM stripe_object_versions AS t ORDER BY 1),
+        ARRAY(SELECT t::text FROM waiting_facts AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM intake_stops AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM conflicting_copies AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM consumer_positions AS t ORDER BY 1))) AS print

@@ -14,7 +14,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from models import subscriptions
+from models import lines, subscriptions
 from models.base import Decision
 from models.events import Event, SubscriptionAmended, SubscriptionChanged
 from models.subscriptions import Line, State, Version
@@ -196,7 +196,7 @@ def is_ambiguous(versions: Sequence[Version]) -> bool:
     line: Line = ()
     unsure: dict[tuple[bool, datetime], bool] = {}
     for version in versions:
-        woven = subscriptions.weave(line, version)
+        woven = lines.weave(line, version)
         line, unsure[version.second] = woven.line, woven.ambiguous
     return any(unsure.values())
 

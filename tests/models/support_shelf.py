@@ -7,14 +7,19 @@ writes, so that what the folds need from the store is said here once, and held a
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from models import books
-from models.books import Books, Heard
+from models import books, causes
+from models.books import Books, Heard, Identity
+from models.causes import Piece
 from models.customers import Customer, account_of_platform
+from models.payments import Payment
 from models.stripe_events import Fact
 from models.subscriptions import Line, Version
 from tests.models.support_facts import CATALOG
 
+Key = TypeVar("Key")
+Row = TypeVar("Row")
 Floor = tuple[bool, datetime]
 
 THE_LAST_ONE_ONLY: Floor = (True, datetime(9999, 12, 31, tzinfo=UTC))
@@ -60,10 +65,14 @@ class LineShelf:
 
 @dataclass(slots=True)
 class Shelf:
-    """The tables of the books: customers, lines, sequences."""
+    """The tables of the books: customers, lines, objects, payments, facts that wait, sequences."""
 
     customers: dict[str, Customer] = field(default_factory=dict)
     lines: LineShelf = field(default_factory=LineShelf)
+    object_lines: LineShelf = field(default_factory=LineShelf)
+    pieces: dict[str, Piece] = field(default_factory=dict)
+    payments: dict[str, Payment] = field(default_factory=dict)
+    waiting: dict[Identity, Fact] = field(default_factory=dict)
     account_seqs: dict[str, int] = field(default_factory=dict)
     topic_seqs: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -78,17 +87,27 @@ class Shelf:
     def load(self, facts: Iterable[Fact]) -> Books:
         """What `store.apply` loads for these facts, and no more."""
         batch = list(facts)
+        touched = books.touched(batch)
+        waiting = {of: fact for of, fact in self.waiting.items() if books.touched([fact]) & touched}
+        pieces = self._causes(touched | books.touched(waiting.values()))
         met = {fact.envelope.customer for fact in batch if fact.envelope.customer}
+        met |= {piece.customer_id for piece in pieces.values() if piece.customer_id}
         customers = {customer_id: self.customers[customer_id] for customer_id in met if customer_id in self.customers}
         accounts = {one.account_id for one in customers.values()} | {
             account_of_platform(fact.envelope.account) for fact in batch if fact.envelope.account
         }
+        accounts |= {piece.account_id for piece in pieces.values() if piece.account_id}
         floors = books.floors(batch)
-        moving = self._of_customers(self._renamed(customers, batch))
-        floors |= {of: THE_LAST_ONE_ONLY for of in moving if of not in floors}
+        moving = self._renamed(customers, batch)
+        floors |= {of: THE_LAST_ONE_ONLY for of in self._of_customers(moving) if of not in floors}
+        pieces |= self._causes({one.object_id for one in self.pieces.values() if one.customer_id in moving})
         return Books(
             customers=customers,
             lines=self.lines.load(floors),
+            object_lines=self.object_lines.load(books.object_floors([*batch, *waiting.values()])),
+            pieces=pieces,
+            payments={of: payment for of, payment in self.payments.items() if of in pieces},
+            waiting=waiting,
             account_seqs={one: seq for one, seq in self.account_seqs.items() if one in accounts},
             topic_seqs={at: seq for at, seq in self.topic_seqs.items() if at[1] in accounts},
         )
@@ -97,6 +116,10 @@ class Shelf:
         """What `store.apply` writes."""
         self.customers |= after.customers
         self.lines.save(before.lines, after.lines)
+        self.object_lines.save(before.object_lines, after.object_lines)
+        self.pieces |= after.pieces
+        self.payments = _replaced(self.payments, before.payments, after.payments)
+        self.waiting = _replaced(self.waiting, before.waiting, after.waiting)
         self.account_seqs |= after.account_seqs
         self.topic_seqs |= after.topic_seqs
 
@@ -105,9 +128,16 @@ class Shelf:
         return Shelf(
             dict(self.customers),
             self.lines.copy(),
+            self.object_lines.copy(),
+            dict(self.pieces),
+            dict(self.payments),
+            dict(self.waiting),
             dict(self.account_seqs),
             dict(self.topic_seqs),
         )
+
+    def _causes(self, object_ids: Iterable[str]) -> dict[str, Piece]:
+        return {one.object_id: one for one in causes.cause_of(self.pieces, object_ids)}
 
     def _renamed(self, customers: Mapping[str, Customer], facts: Iterable[Fact]) -> set[str]:
         named = [fact.envelope for fact in facts if fact.envelope.account and fact.envelope.customer in customers]
@@ -116,3 +146,8 @@ class Shelf:
     def _of_customers(self, customer_ids: set[str]) -> list[str]:
         presents = {of: self.lines.whole(of)[-1] for of in self.lines.rows}
         return sorted(of for of, present in presents.items() if present.state.customer_id in customer_ids)
+
+
+def _replaced(table: Mapping[Key, Row], before: Mapping[Key, Row], after: Mapping[Key, Row]) -> dict[Key, Row]:
+    gone = before.keys() - after.keys()
+    return {of: row for of, row in table.items() if of not in gone} | dict(after)

@@ -13,8 +13,8 @@ from models.base import Note, Refusal
 from models.books import Books, Heard, Outcome, Said
 from models.customers import account_of_customer, account_of_platform
 from models.events import AlertRaised, Rule, SubscriptionAmended, SubscriptionChanged, SubscriptionMoved
+from models.lines import Second
 from models.stripe_events import Fact
-from models.subscriptions import Second
 from tests.models.support_facts import BASIL, CATALOG, NOON, envelope, event, fact_of, moment, subscription
 from tests.models.support_lifecycles import at_random
 from tests.models.support_shelf import Shelf

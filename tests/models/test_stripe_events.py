@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from models import stripe_events
 from models.stripe_events import Fact, Unreadable, knows_api_version
@@ -254,7 +255,7 @@ def test_an_envelope_of_another_customer_does_not_go_with_the_body() -> None:
 
 
 def test_a_body_that_nobody_reads_is_not_looked_at() -> None:
-    assert stripe_events.read(envelope(type="invoice.paid"), b"\xff").body is None
+    assert stripe_events.read(envelope(type="plan.created"), b"\xff").body is None
 
 
 # Two copies of one event.
@@ -336,6 +337,6 @@ def test_versions_beyond_what_was_tested_are_flagged(api_version: str | None, kn
 
 def test_a_change_of_what_a_copy_is_compared_by_raises_the_slices_version() -> None:
     """Change the sum below together with SLICE_VERSION: copies that another release read are then not compared."""
-    schema = json.dumps(stripe_events.SubscriptionSeen.model_json_schema(), sort_keys=True)
+    schema = json.dumps(TypeAdapter(stripe_events.Seen).json_schema(), sort_keys=True)
 
-    assert (stripe_events.SLICE_VERSION, hashlib.sha256(schema.encode()).hexdigest()[:16]) == (1, "ab595a6184361598")
+    assert (stripe_events.SLICE_VERSION, hashlib.sha256(schema.encode()).hexdigest()[:16]) == (2, "103fd70ddeb72349")

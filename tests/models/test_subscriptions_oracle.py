@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from models.subscriptions import CHAIN_FACTS_MAX
+from models.lines import CHAIN_FACTS_MAX
 from simulator import books as world_books
 from simulator import oracle, shapes, story
 from simulator.states import SubscriptionState

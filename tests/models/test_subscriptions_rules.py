@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from models.base import Note, Refusal
 from models.events import AlertRaised, SubscriptionAmended, SubscriptionChanged
-from models.subscriptions import ARROWS, CHAIN_FACTS_MAX, ENDS, Line, Status, Version
+from models.lines import CHAIN_FACTS_MAX
+from models.subscriptions import ARROWS, ENDS, Line, Status, Version
 from tests.models.support_facts import NOON, subscription, version, version_of
 from tests.models.support_facts import event as an_event
 from tests.models.support_lifecycles import decide, fold, states

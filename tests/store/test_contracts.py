@@ -29,6 +29,49 @@ class Case:
 
 CREATED = changed("evt_0", NOW - 100, kind="created", status="trialing")
 ENDED = changed("evt_00", NOW - 50, kind="deleted", status="canceled", quantity=3)
+CHARGE = {
+    "id": "ch_1",
+    "object": "charge",
+    "amount": 2900,
+    "amount_captured": 2900,
+    "amount_refunded": 0,
+    "created": NOW,
+    "currency": "usd",
+    "customer": "cus_1",
+    "livemode": False,
+    "payment_intent": "pi_1",
+    "status": "succeeded",
+}
+REFUND = {
+    "id": "re_1",
+    "object": "refund",
+    "amount": 500,
+    "charge": "ch_1",
+    "created": NOW,
+    "currency": "usd",
+    "payment_intent": "pi_1",
+    "status": "succeeded",
+}
+INVOICE = {
+    "id": "in_1",
+    "object": "invoice",
+    "amount_due": 2900,
+    "amount_paid": 2900,
+    "created": NOW,
+    "currency": "usd",
+    "customer": "cus_1",
+    "livemode": False,
+    "status": "paid",
+    "total": 2900,
+}
+INVOICE_PAYMENT = {
+    "id": "inpay_1",
+    "object": "invoice_payment",
+    "invoice": "in_1",
+    "livemode": False,
+    "payment": {"payment_intent": "pi_1", "type": "payment_intent"},
+    "status": "paid",
+}
 CASES = {
     "a subscription begins": Case(changed("evt_1", kind="created"), Outcome.APPLIED),
     "a subscription begins, and the platform names it": Case(
@@ -52,9 +95,39 @@ CASES = {
         customer("evt_1", account="P2"), Outcome.APPLIED, (customer("evt_01", NOW - 9, account="P1"), CREATED)
     ),
     "a customer goes": Case(customer("evt_1", kind="deleted"), Outcome.APPLIED, (CREATED,)),
-    "something that nobody listens to": Case(told("price.created", {"id": "price_1"}), Outcome.IGNORED),
+    "something that nobody listens to": Case(told("plan.created", {"id": "price_1"}), Outcome.IGNORED),
     "something about a customer that nobody listens to": Case(
-        told("invoice.created", {"id": "in_1", "customer": "cus_1"}), Outcome.IGNORED, (CREATED,)
+        told("customer.discount.created", {"id": "di_1", "customer": "cus_1"}), Outcome.IGNORED, (CREATED,)
+    ),
+    "a charge succeeds": Case(told("charge.succeeded", CHARGE), Outcome.APPLIED),
+    "a charge succeeds, and nobody knows whose it is": Case(
+        told("charge.succeeded", CHARGE | {"customer": None}), Outcome.WAITING
+    ),
+    "a charge is refunded": Case(
+        told("charge.refunded", CHARGE | {"amount_refunded": 500}, previous={"amount_refunded": 0}),
+        Outcome.APPLIED,
+        (told("charge.succeeded", CHARGE, created=NOW - 9, event_id="evt_0"),),
+    ),
+    "a refund comes before its charge is known": Case(told("refund.created", REFUND), Outcome.WAITING),
+    "a refund comes behind its charge": Case(
+        told("refund.created", REFUND), Outcome.APPLIED, (told("charge.succeeded", CHARGE, event_id="evt_0"),)
+    ),
+    "a charge comes that a refund has waited for": Case(
+        told("charge.succeeded", CHARGE), Outcome.APPLIED, (told("refund.created", REFUND, event_id="evt_0"),)
+    ),
+    "two halves of a payment are linked": Case(
+        told("invoice_payment.paid", INVOICE_PAYMENT),
+        Outcome.APPLIED,
+        (
+            told("invoice.paid", INVOICE, event_id="evt_0", api_version=NEW),
+            told("charge.succeeded", CHARGE, event_id="evt_00"),
+        ),
+    ),
+    "a customer with a payment is named": Case(
+        customer("evt_1", account="P1"), Outcome.APPLIED, (told("charge.succeeded", CHARGE, event_id="evt_0"),)
+    ),
+    "a charge that does not say how much": Case(
+        told("charge.succeeded", CHARGE | {"amount": None}), Outcome.PARKED, (CREATED,)
     ),
     "a body that cannot be read": Case(changed("evt_1", status="dancing"), Outcome.PARKED, (CREATED,)),
     "a body behind one that cannot be read": Case(

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from models import customers, subscriptions
+from models import customers, lines, subscriptions
 from models.subscriptions import Line, Version
 from runtime.failures import Stop
 from store import apply, inbox, outbox, positions
@@ -109,12 +109,12 @@ def _in_the_order_of(arrival: Callable[[Sequence[Version]], Sequence[Version]]) 
 
 def created_less(patch: pytest.MonkeyPatch) -> None:
     """`created <`: of one second, the first that came is the present."""
-    patch.setattr(subscriptions, "_in_order", _in_the_order_of(lambda members: [members[-1], *members[:-1]]))
+    patch.setattr(lines, "_in_order", _in_the_order_of(lambda members: [members[-1], *members[:-1]]))
 
 
 def created_less_or_equal(patch: pytest.MonkeyPatch) -> None:
     """`created <=`: of one second, the last that came is the present."""
-    patch.setattr(subscriptions, "_in_order", _in_the_order_of(lambda members: members))
+    patch.setattr(lines, "_in_order", _in_the_order_of(lambda members: members))
 
 
 async def delivered_twice(bench: Bench) -> None:

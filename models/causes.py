@@ -1,0 +1,152 @@
+"""Causes: which of Stripe's objects are about one and the same payment, and whose they are.
+
+A payment is told in pieces: an intent, its charges, refunds and disputes, the invoice or session that it pays.  Each
+piece names some of the others, none names all, and some name nobody who owns them.  Pieces that name each other are of
+one *cause*; the cause's id is the smallest of its pieces' ids, so it does not depend on which came first.  What one
+piece knows of the owner all of them know.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, TypeAlias
+
+from models.base import Envelope
+from models.customers import account_of_platform
+from models.lines import Line, Version
+from models.objects import OF_PAYMENTS, Kind, ObjectSeen, State
+from models.stripe_objects import ANSWERED
+
+ObjectLine: TypeAlias = Line[State]
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """An object as it is now, and which fact showed it like that."""
+
+    state: State
+    fact_id: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One of Stripe's objects that we have seen, or have seen named."""
+
+    object_id: str
+    cause_id: str | None = None  # None: it is about no payment.
+    customer_id: str | None = None
+    account_id: str | None = None  # Of a guest, whom the platform named and Stripe has no customer for.
+    ownerless: bool = False  # Stripe was asked: where nobody is named now, nobody knows of an owner.
+    present: Present | None = None  # None: it was named and not shown yet.
+
+    @property
+    def owned(self) -> bool:
+        """Whether it is known whose it is, or that it is nobody's."""
+        return self.customer_id is not None or self.account_id is not None or self.ownerless
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom a cause belongs to."""
+
+    customer_id: str | None
+    account_id: str | None  # Where there is no customer.
+
+
+def owner_of(pieces: Iterable[Piece]) -> Owner:
+    """Whom these pieces of one cause belong to.  Stripe's customer counts before what the platform says."""
+    listed = list(pieces)
+    customer_id = _least(one.customer_id for one in listed)
+    return Owner(customer_id, None if customer_id else _least(one.account_id for one in listed))
+
+
+def version_of(heard: Envelope, seen: ObjectSeen) -> Version[State]:
+    """What one fact makes of the object that it shows."""
+    return Version(
+        fact_id=heard.id,
+        occurred_at=heard.occurred_at,
+        rank=seen.rank(heard.type),
+        state=seen.after,
+        before=seen.before,
+    )
+
+
+def touched(seen: ObjectSeen) -> tuple[str, ...]:
+    """The ids of the pieces that a fact touches: what it shows, and what that names or named."""
+    if seen.after.kind not in OF_PAYMENTS:
+        return (seen.object_id,)
+    before = seen.before.links if seen.before else ()
+    return tuple(dict.fromkeys((seen.object_id, *seen.after.links, *before)))
+
+
+def to_be_asked(seen: ObjectSeen) -> tuple[Kind, str]:
+    """The object that Stripe is asked for when nobody tells whose a fact is: the one most likely to name somebody."""
+    state = seen.after
+    for name, kind in _TELLING.items():
+        if (named := getattr(state, name, None)) is not None:
+            return kind, named
+    return state.kind, seen.object_id
+
+
+_TELLING: Final = {
+    "payment_intent_id": Kind.PAYMENT_INTENT,
+    "charge_id": Kind.CHARGE,
+    "invoice_id": Kind.INVOICE,
+}
+
+
+def is_owned(pieces: Mapping[str, Piece], heard: Envelope, seen: ObjectSeen) -> bool:
+    """Whether it is known whose the fact is: it says so itself, or a piece of its cause does."""
+    if seen.after.kind not in OF_PAYMENTS or heard.customer or heard.account:
+        return True
+    return any(one.owned for one in cause_of(pieces, touched(seen)))
+
+
+def cause_of(pieces: Mapping[str, Piece], object_ids: Iterable[str]) -> tuple[Piece, ...]:
+    """All known pieces of the causes that these objects are of, by id."""
+    named = [pieces[one] for one in object_ids if one in pieces]
+    causes = {one.cause_id for one in named if one.cause_id}
+    found = {one.object_id: one for one in pieces.values() if one.cause_id in causes} | {
+        one.object_id: one for one in named
+    }
+    return tuple(found[one] for one in sorted(found))
+
+
+def joined(pieces: Mapping[str, Piece], heard: Envelope, seen: ObjectSeen, line: ObjectLine) -> dict[str, Piece]:
+    """The pieces that a fact changes: the one it shows, and all of the causes that it joins to one."""
+    shown = pieces.get(seen.object_id) or Piece(seen.object_id)
+    shown = replace(
+        shown,
+        customer_id=heard.customer or shown.customer_id,
+        account_id=_guest(heard) or shown.account_id,
+        ownerless=shown.ownerless or heard.type.endswith(ANSWERED),
+        present=_present(line),
+    )
+    if seen.after.kind not in OF_PAYMENTS:
+        return {seen.object_id: shown}
+    ids = touched(seen)
+    members = {one: Piece(one) for one in ids} | {one.object_id: one for one in cause_of(pieces, ids)}
+    members[seen.object_id] = shown
+    cause_id = min(members)
+    customer_id = _least(piece.customer_id for piece in members.values())
+    account_id = _least(piece.account_id for piece in members.values())
+    ownerless = any(piece.ownerless for piece in members.values())
+    return {
+        one: replace(piece, cause_id=cause_id, customer_id=customer_id, account_id=account_id, ownerless=ownerless)
+        for one, piece in sorted(members.items())
+    }
+
+
+def _least(ids: Iterable[str | None]) -> str | None:
+    """The smallest: whoever came first, it is the same one in the end."""
+    return min((one for one in ids if one), default=None)
+
+
+def _guest(heard: Envelope) -> str | None:
+    return account_of_platform(heard.account) if heard.account and not heard.customer else None
+
+
+def _present(line: ObjectLine) -> Present:
+    last = line[-1]
+    return Present(last.state, last.fact_id, last.occurred_at)

@@ -1,0 +1,576 @@
+"""Theirs: the slices of everything but subscriptions, from every shape that Stripe has sent it in.
+
+Before API version 2025-03-31.basil an invoice names its payment intent, its charge and its subscription, and an intent
+and a charge name their invoice; since then `parent` names the subscription and `invoice_payment.paid` tells the rest.
+An object may be shown by its id or whole.  A status that we do not know is kept as Stripe says it.
+(https://docs.stripe.com/changelog/basil, https://docs.stripe.com/upgrades)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic_core import from_json
+
+from models import objects
+from models.base import Identifier
+from models.money import Currency, MinorUnits
+from models.objects import Kind, ObjectSeen, State
+from models.stripe_slices import Reference, Second, StripeSlice, moment
+
+PREFIXES: Final = (
+    *("payment_intent.", "charge.", "refund.", "invoice.", "invoice_payment.", "checkout.session."),
+    *("radar.early_fraud_warning.", "payment_method.", "product.", "price.", "subscription_schedule."),
+)
+"""What the types of facts begin with that show such an object."""
+
+WITHOUT_OBJECT: Final = frozenset({"invoice.upcoming", "invoice.will_be_due", "invoice.overdue"})
+"""A preview has no id: there is nothing yet to be believed."""
+
+CUSTOMER_TYPES: Final = frozenset({"customer.created", "customer.updated", "customer.deleted"})
+ANSWERED: Final = ".retrieved"
+"""What the types of our own questions' answers end with; before it stands Stripe's name of the object."""
+
+SliceT = TypeVar("SliceT", bound=StripeSlice)
+ItemT = TypeVar("ItemT")
+
+Many: TypeAlias = Annotated[tuple[ItemT, ...], Field(strict=False)]
+"""A list of theirs, a tuple of ours."""
+
+
+def _ids_of(value: Any) -> Any:
+    return value.get("data") if isinstance(value, Mapping) else value
+
+
+class _Metadata(StripeSlice):
+    kind: Any = None
+    plan: Any = None
+
+
+class _Error(StripeSlice):
+    code: str | None = None
+    decline_code: str | None = None
+
+
+class _Charges(StripeSlice):
+    data: Many[Reference] = ()
+
+
+class _PaymentIntent(StripeSlice):
+    id: Identifier
+    status: str
+    currency: Currency
+    amount: MinorUnits
+    amount_received: MinorUnits | None = None
+    latest_charge: Reference | None = None
+    charges: _Charges | None = None  # Until 2022-11-15.
+    invoice: Reference | None = None
+    last_payment_error: _Error | None = None
+    metadata: _Metadata | None = None
+    created: Second
+    livemode: bool
+
+
+_OLD_INTENT_STATUSES: Final = {
+    "requires_source": "requires_payment_method",
+    "requires_source_action": "requires_action",
+}
+"""Until 2019-02-11."""
+
+
+def _payment_intent(seen: _PaymentIntent) -> objects.PaymentIntent:
+    charges = seen.charges.data if seen.charges else ()
+    error = seen.last_payment_error
+    return objects.PaymentIntent(
+        status=_OLD_INTENT_STATUSES.get(seen.status, seen.status),
+        currency=seen.currency,
+        amount_minor=seen.amount,
+        amount_received_minor=seen.amount_received or 0,
+        latest_charge_id=seen.latest_charge or next(iter(charges), None),
+        invoice_id=seen.invoice,
+        error_code=(error.code or error.decline_code or "unknown") if error else None,
+        purpose=_purpose(seen.metadata),
+        created_at=moment(seen.created),
+        livemode=seen.livemode,
+    )
+
+
+class _Charge(StripeSlice):
+    id: Identifier
+    status: str = "succeeded"
+    currency: Currency
+    amount: MinorUnits
+    amount_captured: MinorUnits | None = None
+    amount_refunded: MinorUnits = 0
+    captured: bool | None = None
+    payment_intent: Reference | None = None
+    invoice: Reference | None = None
+    failure_code: str | None = None
+    metadata: _Metadata | None = None
+    created: Second
+    livemode: bool
+
+
+def _charge(seen: _Charge) -> objects.Charge:
+    taken = seen.amount_captured
+    if taken is None:  # Until 2020 a charge only said whether.
+        taken = 0 if seen.captured is False or seen.status != "succeeded" else seen.amount
+    return objects.Charge(
+        status=seen.status,
+        currency=seen.currency,
+        amount_minor=seen.amount,
+        amount_captured_minor=taken,
+        amount_refunded_minor=seen.amount_refunded,
+        payment_intent_id=seen.payment_intent,
+        invoice_id=seen.invoice,
+        failure_code=seen.failure_code,
+        purpose=_purpose(seen.metadata),
+        created_at=moment(seen.created),
+        livemode=seen.livemode,
+    )
+
+
+class _Refund(StripeSlice):
+    id: Identifier
+    status: str | None = None
+    currency: Currency
+    amount: MinorUnits
+    charge: Reference | None = None
+    payment_intent: Reference | None = None
+    reason: str | None = None
+    failure_reason: str | None = None
+    created: Second
+
+
+class _BalanceTransaction(StripeSlice):
+    amount: MinorUnits
+    fee: MinorUnits = 0
+
+
+class _EvidenceDetails(StripeSlice):
+    due_by: Second | None = None
+
+
+class _Dispute(StripeSlice):
+    id: Identifier
+    status: str
+    currency: Currency
+    amount: MinorUnits
+    balance_transactions: Many[_BalanceTransaction] = ()
+    charge: Reference | None = None
+    payment_intent: Reference | None = None
+    reason: str | None = None
+    evidence_details: _EvidenceDetails | None = None
+    created: Second
+    livemode: bool
+
+
+def _dispute(seen: _Dispute) -> objects.Dispute:
+    moved = seen.balance_transactions
+    return objects.Dispute(
+        status=seen.status,
+        currency=seen.currency,
+        amount_minor=seen.amount,
+        withdrawn_minor=max(0, -sum(one.amount for one in moved)),
+        fee_minor=sum(one.fee for one in moved),
+        transactions=len(moved),
+        charge_id=seen.charge,
+        payment_intent_id=seen.payment_intent,
+        reason=seen.reason,
+        due_by=moment(seen.evidence_details.due_by) if seen.evidence_details else None,
+        created_at=moment(seen.created),
+        livemode=seen.livemode,
+    )
+
+
+class _Amount(StripeSlice):
+    amount: MinorUnits
+
+
+class _OfSubscription(StripeSlice):
+    subscription: Reference | None = None
+
+
+class _Parent(StripeSlice):
+    subscription_details: _OfSubscription | None = None
+
+
+class _Transitions(StripeSlice):
+    paid_at: Second | None = None
+
+
+class _PaidWith(StripeSlice):
+    payment_intent: Reference | None = None
+    charge: Reference | None = None
+
+
+class _Payment(StripeSlice):
+    payment: _PaidWith
+
+
+class _Invoice(StripeSlice):
+    id: Identifier
+    status: str | None = None
+    paid: bool | None = None
+    currency: Currency
+    subscription: Reference | None = None
+    parent: _Parent | None = None
+    billing_reason: str | None = None
+    total: MinorUnits
+    total_taxes: Many[_Amount] | None = None  # Since basil.
+    total_tax_amounts: Many[_Amount] | None = None
+    tax: MinorUnits | None = None
+    total_discount_amounts: Many[_Amount] | None = None
+    amount_due: MinorUnits
+    amount_paid: MinorUnits = 0
+    amount_remaining: MinorUnits = 0
+    attempt_count: Annotated[int, Field(ge=0)] = 0
+    next_payment_attempt: Second | None = None
+    payment_intent: Reference | None = None
+    charge: Reference | None = None
+    payments: Annotated[Many[_Payment] | None, BeforeValidator(_ids_of)] = None
+    status_transitions: _Transitions | None = None
+    created: Second | None = None
+    date: Second | None = None  # Until 2019-03-14.
+    livemode: bool
+
+
+def _invoice(seen: _Invoice) -> objects.Invoice:
+    details = seen.parent.subscription_details if seen.parent else None
+    paid_with = [one.payment.payment_intent for one in seen.payments or ()]
+    transitions = seen.status_transitions
+    return objects.Invoice(
+        status=seen.status or ("paid" if seen.paid else "open"),
+        currency=seen.currency,
+        subscription_id=seen.subscription or (details.subscription if details else None),
+        billing_reason=seen.billing_reason,
+        total_minor=seen.total,
+        tax_minor=_tax(seen),
+        discount_minor=_sum(seen.total_discount_amounts),
+        amount_due_minor=seen.amount_due,
+        amount_paid_minor=seen.amount_paid,
+        amount_remaining_minor=seen.amount_remaining,
+        attempt_count=seen.attempt_count,
+        next_attempt_at=moment(seen.next_payment_attempt),
+        payment_intent_ids=tuple(sorted({one for one in (seen.payment_intent, *paid_with) if one})),
+        charge_id=seen.charge,
+        created_at=moment(seen.created or seen.date or 0),
+        paid_at=moment(transitions.paid_at) if transitions else None,
+        livemode=seen.livemode,
+    )
+
+
+def _tax(seen: _Invoice) -> int:
+    listed = seen.total_taxes if seen.total_taxes is not None else seen.total_tax_amounts
+    return _sum(listed) if listed is not None else seen.tax or 0
+
+
+def _sum(amounts: Sequence[_Amount] | None) -> int:
+    return sum(one.amount for one in amounts or ())
+
+
+class _InvoicePayment(StripeSlice):
+    id: Identifier
+    status: str
+    invoice: Reference
+    payment: _PaidWith
+    amount_paid: MinorUnits | None = None
+    livemode: bool
+
+
+class _Totals(StripeSlice):
+    amount_tax: MinorUnits = 0
+    amount_discount: MinorUnits = 0
+
+
+class _CheckoutSession(StripeSlice):
+    id: Identifier
+    mode: str
+    status: str | None = None
+    payment_status: str
+    currency: Currency | None = None
+    amount_total: MinorUnits | None = None
+    total_details: _Totals | None = None
+    payment_intent: Reference | None = None
+    invoice: Reference | None = None
+    subscription: Reference | None = None
+    metadata: _Metadata | None = None
+    created: Second
+    livemode: bool
+
+
+def _checkout_session(seen: _CheckoutSession) -> objects.CheckoutSession:
+    totals = seen.total_details or _Totals()
+    return objects.CheckoutSession(
+        mode=seen.mode,
+        status=seen.status or "complete",
+        payment_status=seen.payment_status,
+        currency=seen.currency,
+        total_minor=seen.amount_total,
+        tax_minor=totals.amount_tax,
+        discount_minor=totals.amount_discount,
+        payment_intent_id=seen.payment_intent,
+        invoice_id=seen.invoice,
+        subscription_id=seen.subscription,
+        purpose=_purpose(seen.metadata),
+        created_at=moment(seen.created),
+        livemode=seen.livemode,
+    )
+
+
+class _FraudWarning(StripeSlice):
+    id: Identifier
+    charge: Reference
+    payment_intent: Reference | None = None
+    fraud_type: str | None = None
+    actionable: bool = True
+    livemode: bool
+
+
+class _InvoiceSettings(StripeSlice):
+    default_payment_method: Reference | None = None
+
+
+class _Customer(StripeSlice):
+    id: Identifier
+    invoice_settings: _InvoiceSettings | None = None
+    delinquent: bool | None = None
+    created: Second
+    livemode: bool
+
+
+class _Card(StripeSlice):
+    brand: str | None = None
+    last4: str | None = None
+    exp_month: int | None = None
+    exp_year: int | None = None
+
+
+class _PaymentMethod(StripeSlice):
+    id: Identifier
+    type: str
+    customer: Reference | None = None
+    card: _Card | None = None
+    livemode: bool
+
+
+class _Product(StripeSlice):
+    id: Identifier
+    active: bool
+    metadata: _Metadata | None = None
+    livemode: bool
+
+
+class _Recurring(StripeSlice):
+    interval: str
+    interval_count: int | None = None
+
+
+class _Price(StripeSlice):
+    id: Identifier
+    active: bool
+    lookup_key: Identifier | None = None
+    product: Reference | None = None
+    currency: Currency
+    unit_amount: MinorUnits | None = None
+    recurring: _Recurring | None = None
+    metadata: _Metadata | None = None
+    livemode: bool
+
+
+class _PhaseItem(StripeSlice):
+    price: Reference | None = None
+    plan: Reference | None = None
+
+
+class _Phase(StripeSlice):
+    start_date: Second
+    end_date: Second | None = None
+    items: Many[_PhaseItem] = ()
+
+
+class _Schedule(StripeSlice):
+    id: Identifier
+    status: str
+    subscription: Reference | None = None
+    phases: Many[_Phase] = ()
+    livemode: bool
+
+
+def _refund(seen: _Refund, *, livemode: bool) -> objects.Refund:
+    """A refund does not say its mode; its event does."""
+    return objects.Refund(
+        status=seen.status or "succeeded",  # Until 2019 there was none.
+        currency=seen.currency,
+        amount_minor=seen.amount,
+        charge_id=seen.charge,
+        payment_intent_id=seen.payment_intent,
+        reason=seen.reason,
+        failure_reason=seen.failure_reason,
+        created_at=moment(seen.created),
+        livemode=livemode,
+    )
+
+
+def _invoice_payment(seen: _InvoicePayment) -> objects.InvoicePayment:
+    return objects.InvoicePayment(
+        status=seen.status,
+        invoice_id=seen.invoice,
+        payment_intent_id=seen.payment.payment_intent,
+        charge_id=seen.payment.charge,
+        amount_paid_minor=seen.amount_paid,
+        livemode=seen.livemode,
+    )
+
+
+def _fraud_warning(seen: _FraudWarning) -> objects.FraudWarning:
+    return objects.FraudWarning(
+        charge_id=seen.charge,
+        payment_intent_id=seen.payment_intent,
+        fraud_type=seen.fraud_type,
+        actionable=seen.actionable,
+        livemode=seen.livemode,
+    )
+
+
+def _customer(seen: _Customer, *, deleted: bool) -> objects.CustomerProfile:
+    settings = seen.invoice_settings
+    return objects.CustomerProfile(
+        default_payment_method_id=settings.default_payment_method if settings else None,
+        delinquent=bool(seen.delinquent),
+        deleted=deleted,
+        created_at=moment(seen.created),
+        livemode=seen.livemode,
+    )
+
+
+def _payment_method(seen: _PaymentMethod) -> objects.PaymentMethod:
+    card = seen.card or _Card()
+    return objects.PaymentMethod(
+        type=seen.type,
+        customer_id=seen.customer,
+        brand=card.brand,
+        last4=card.last4,
+        exp_month=card.exp_month,
+        exp_year=card.exp_year,
+        livemode=seen.livemode,
+    )
+
+
+def _product(seen: _Product) -> objects.Product:
+    return objects.Product(active=seen.active, plan=_plan(seen.metadata), livemode=seen.livemode)
+
+
+def _price(seen: _Price) -> objects.Price:
+    return objects.Price(
+        active=seen.active,
+        lookup_key=seen.lookup_key,
+        product_id=seen.product,
+        currency=seen.currency,
+        unit_amount_minor=seen.unit_amount,
+        interval=seen.recurring.interval if seen.recurring else None,
+        interval_count=seen.recurring.interval_count if seen.recurring else None,
+        plan=_plan(seen.metadata),
+        livemode=seen.livemode,
+    )
+
+
+def _schedule(seen: _Schedule) -> objects.Schedule:
+    return objects.Schedule(
+        status=seen.status,
+        subscription_id=seen.subscription,
+        phases=tuple(
+            objects.Phase(
+                starts_at=moment(phase.start_date),
+                ends_at=moment(phase.end_date),
+                price_ids=tuple(one for item in phase.items if (one := item.price or item.plan)),
+            )
+            for phase in seen.phases
+        ),
+        livemode=seen.livemode,
+    )
+
+
+def _purpose(metadata: _Metadata | None) -> str | None:
+    return metadata.kind if metadata and isinstance(metadata.kind, str) and metadata.kind else None
+
+
+def _plan(metadata: _Metadata | None) -> str | None:
+    return metadata.plan if metadata and isinstance(metadata.plan, str) and metadata.plan else None
+
+
+class _Data(StripeSlice):
+    object: dict[str, Any]
+    previous_attributes: dict[str, Any] | None = None
+
+
+class _Event(StripeSlice):
+    type: str = ""
+    livemode: bool
+    data: _Data
+
+
+_Read = Callable[[dict[str, Any], _Event], State]
+
+
+def _by(slice_: type[SliceT], made: Callable[[SliceT], State]) -> _Read:
+    reader = TypeAdapter(slice_)
+    return lambda shown, _: made(reader.validate_python(shown))
+
+
+_READERS: Final[Mapping[Kind, _Read]] = {
+    Kind.PAYMENT_INTENT: _by(_PaymentIntent, _payment_intent),
+    Kind.CHARGE: _by(_Charge, _charge),
+    Kind.REFUND: lambda shown, event: _refund(_Refund.model_validate(shown), livemode=event.livemode),
+    Kind.DISPUTE: _by(_Dispute, _dispute),
+    Kind.INVOICE: _by(_Invoice, _invoice),
+    Kind.INVOICE_PAYMENT: _by(_InvoicePayment, _invoice_payment),
+    Kind.CHECKOUT_SESSION: _by(_CheckoutSession, _checkout_session),
+    Kind.FRAUD_WARNING: _by(_FraudWarning, _fraud_warning),
+    Kind.CUSTOMER: lambda shown, event: _customer(
+        _Customer.model_validate(shown), deleted=event.type == "customer.deleted"
+    ),
+    Kind.PAYMENT_METHOD: _by(_PaymentMethod, _payment_method),
+    Kind.PRODUCT: _by(_Product, _product),
+    Kind.PRICE: _by(_Price, _price),
+    Kind.SCHEDULE: _by(_Schedule, _schedule),
+}
+assert set(_READERS) == set(Kind), "every kind can be read"
+
+_KINDS: Final = frozenset(Kind)
+_OBJECT_ID: Final = TypeAdapter[str](Identifier)
+
+
+def shows_object(fact_type: str) -> bool:
+    """Whether a fact of this type shows an object of ours."""
+    if fact_type in WITHOUT_OBJECT:
+        return False
+    return fact_type.startswith(PREFIXES) or fact_type in CUSTOMER_TYPES or fact_type.endswith(ANSWERED)
+
+
+def read(raw: bytes) -> ObjectSeen | None:
+    """Read what an event shows; None when it is no object that we read.
+
+    Raises ValidationError when it does not say what an object of its kind says.
+    """
+    event = _Event.model_validate(from_json(raw))
+    shown = event.data.object
+    kind = shown.get("object")
+    if kind not in _KINDS:
+        return None
+    reader = _READERS[Kind(kind)]
+    previous = event.data.previous_attributes
+    return ObjectSeen(
+        object_id=_OBJECT_ID.validate_python(shown.get("id")),
+        after=reader(shown, event),
+        before=reader(_put_back(shown, previous), event) if previous is not None else None,
+    )
+
+
+def _put_back(shown: Mapping[str, Any], previous: Mapping[str, Any]) -> dict[str, Any]:
+    """The object as it was before: of nested hashes Stripe tells the changed keys only, of arrays the whole."""
+    before = dict(shown)
+    for key, old in previous.items():
+        new = before.get(key)
+        before[key] = _put_back(new, old) if isinstance(old, Mapping) and isinstance(new, Mapping) else old
+    return before
