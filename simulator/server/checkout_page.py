@@ -33,7 +33,7 @@ class Page:
         return _paying(session) if session.body["status"] == "open" else _closed(session)
 
     async def _act(self, request: web.Request) -> web.Response:
-        """Do what the form asks: pay, or leave."""
+        """Do what the form asks: pay, authenticate, or leave."""
         session = self._session(request)
         said = {name: str(value) for name, value in (await request.post()).items()}
         if session.body["status"] != "open":
@@ -41,16 +41,38 @@ class Page:
         if said.get("action") == "leave":
             raise web.HTTPSeeOther(session.body["cancel_url"] or "/")
         try:
-            session.pay(said.get("card", ""), **_buyer(said))
+            _act(session, said)
         except Refused as refused:
             return _paying(session, refused.message, refused.status)
-        return _done(session)
+        return _authenticating() if session.body["status"] == "open" else _done(session)
 
     def _session(self, request: web.Request) -> Any:
         session = self._desk.world.shelf.get(KIND, request.match_info["id"])
         if session is None:
             raise web.HTTPNotFound(text="There is no such checkout session.")
         return session
+
+
+def _act(session: Any, said: dict[str, str]) -> None:
+    match said.get("action"):
+        case "pay":
+            session.pay(said.get("card", ""), **_buyer(said))
+        case "authenticate":
+            session.authenticate()
+        case "refuse":
+            session.authenticate(succeeds=False)
+        case _:
+            raise Refused("There is no such thing to do here.")
+
+
+def _authenticating() -> web.Response:
+    """The bank asks whether it is really you."""
+    parts = [
+        paragraph("Your bank wants to know whether it is really you."),
+        form("authenticate", (), "It is me"),
+        form("refuse", (), "It is not me"),
+    ]
+    return page("Authenticate", parts)
 
 
 def _buyer(said: dict[str, str]) -> dict[str, str]:

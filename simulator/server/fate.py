@@ -28,6 +28,7 @@ def _dispute(charge: Any, reason: str = "fraudulent", *, inquiry: bool = False, 
 DEEDS: Final[dict[tuple[str, str], Deed]] = {
     ("charge", "dispute"): _dispute,
     ("charge", "warn"): lambda charge: EarlyFraudWarning.issue(charge).body,
+    ("checkout.session", "settle"): lambda session, succeeds=True: session.settle(succeeds=succeeds),
     ("dispute", "escalate"): lambda dispute: dispute.escalate(),
     ("dispute", "lose"): lambda dispute: dispute.lose(),
     ("dispute", "win"): lambda dispute: dispute.win(),

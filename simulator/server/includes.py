@@ -42,6 +42,13 @@ def _payments_of_invoice(desk: Desk, invoice: Json) -> _Gathered:
     return mine, f"/v1/invoice_payments?invoice={invoice['id']}"
 
 
+def _lines_of_session(desk: Desk, session: Json) -> _Gathered:
+    kept = desk.world.shelf.get("checkout.session", session["id"])
+    assert kept is not None, "what is shown lies on the shelf"
+    lines: list[Json] = kept.line_items
+    return lines, f"/v1/checkout/sessions/{session['id']}/line_items"
+
+
 def _all(desk: Desk, kind: str) -> Iterable[Json]:
     return (thing.body for thing in desk.world.shelf.all(kind))
 
@@ -49,5 +56,6 @@ def _all(desk: Desk, kind: str) -> Iterable[Json]:
 _LISTS: Final[dict[tuple[str, str], Callable[[Desk, Json], _Gathered]]] = {
     ("customer", "subscriptions"): _subscriptions_of_customer,
     ("charge", "refunds"): _refunds_of_charge,
+    ("checkout.session", "line_items"): _lines_of_session,
     ("invoice", "payments"): _payments_of_invoice,
 }
