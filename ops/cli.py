@@ -15,7 +15,17 @@ from runtime import logs
 
 def app() -> typer.Typer:
     """The whole command."""
-    from ops import deliver, demo, keys, lag_commands, migrations, parked_commands, stack_commands, topics_commands
+    from ops import (
+        catalog_commands,
+        deliver,
+        demo,
+        keys,
+        lag_commands,
+        migrations,
+        parked_commands,
+        stack_commands,
+        topics_commands,
+    )
 
     whole = typer.Typer(
         name="billing",
@@ -30,6 +40,7 @@ def app() -> typer.Typer:
     whole.command("demo")(demo.demo)
     whole.add_typer(topics_commands.app, name="topics")
     whole.add_typer(migrations.app, name="migrate")
+    whole.add_typer(catalog_commands.app, name="catalog")
     whole.command("lag")(lag_commands.show)
     whole.add_typer(parked_commands.app, name="parked")
     whole.command("sign")(deliver.sign)
