@@ -101,10 +101,14 @@ class Facts:
         return producer
 
     async def _let_go(self, producer: AIOKafkaProducer | None) -> None:
-        """Close a producer that is doubted, unless somebody did; its last words may still arrive."""
-        if producer is None or producer is not self._producer:
-            return
-        self._producer = None
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(SEND_SECONDS_MAX):
-                await producer.stop()
+        """Close a producer that is doubted, unless somebody did."""
+        if producer is not None and producer is self._producer:
+            self._producer = None
+            await _close(producer)
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    """Let it send its last words, for a while."""
+    with suppress(KafkaError, TimeoutError):
+        async with asyncio.timeout(SEND_SECONDS_MAX):
+            await producer.stop()

@@ -72,9 +72,6 @@ __all__ = [
 API_VERSION: Final = "2026-10-28.endive"
 """What we ask in, whatever the account's default is: the shape of an answer must not change behind our back."""
 
-GENERATIONS_MAX: Final = 3
-"""So often a failure that Stripe keeps is asked anew; a third one in a row is no accident."""
-
 PAGE_OBJECTS: Final = 100
 _GROUPED: Final = frozenset({"billing", "billing_portal", "checkout", "core", "radar"})
 
@@ -250,7 +247,7 @@ class StripeClient:
         *look* is asked when Stripe keeps a failure under the key: it finds what was done all the same.
         """
         time = self._time(asking)
-        for generation in range(GENERATIONS_MAX):
+        for generation in count():
             key = write.cause.key(generation)
             try:
                 return await self._ask(_Request(write.method, write.path, write.params, key), asking.urgency, time)
@@ -258,7 +255,11 @@ class StripeClient:
                 found = await self._look(look, failure, time)
                 if found is not None:
                     return found
-        raise KeptFailure("kept_failures")
+                pause = self._pause(failure, generation + 1, time)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError("counting never ends")
 
     async def ready(self) -> None:
         """Return when requests are sent; raise while the circuit keeps them back."""

@@ -43,11 +43,12 @@ async def test_whatever_goes_wrong_money_is_given_back_once(
     pretend: Pretend, client: StripeClient, deeds: Deeds, kind: str
 ) -> None:
     intent = await paid(client, 10_000)
-    pretend.fault(kind, method="POST", share=0.3)
+    fault = pretend.fault(kind, method="POST", share=0.3)
     refunds = [Refund(payment_intent_id=intent["id"], amount_minor=100 + number) for number in range(10)]
 
     done = await asyncio.gather(*(deeds.do(f"evt-{refund.amount_minor}", refund) for refund in refunds))
 
+    assert fault.struck
     given_back = Counter(refund["amount"] for refund in pretend.things("refund"))
     assert given_back == Counter(refund.amount_minor for refund in refunds)
     assert sorted(answer.object["amount"] for (answer,) in done) == sorted(given_back)

@@ -58,10 +58,11 @@ def done(pretend: Pretend) -> Counter[str]:
 async def test_whatever_goes_wrong_with_every_third_request_each_deed_is_done_once(
     pretend: Pretend, client: StripeClient, kind: str
 ) -> None:
-    pretend.fault(kind, share=0.3, seconds=0.0 if kind == "slow" else None)
+    fault = pretend.fault(kind, share=0.3, seconds=0.0 if kind == "slow" else None)
 
     answers = await asyncio.gather(*(do(client, f"deed {number}") for number in range(DEEDS)))
 
+    assert fault.struck
     assert done(pretend) == {f"deed {number}": 1 for number in range(DEEDS)}
     assert {answer.object["id"] for answer in answers} == {one["id"] for one in pretend.things("customer")}
 
