@@ -55,7 +55,6 @@ class _Understood:
     call: Call
     expand: list[str]
     api_version: str
-    owner: str
     idempotency_key: str | None
     asked: str
 
@@ -87,14 +86,14 @@ class Api:
     async def _answer(self, request: web.Request, entry: Entry) -> Saved:
         """Lead the request to its end."""
         desk = self._desk
-        owner = check_key(request.headers.get("Authorization"))
+        check_key(request.headers.get("Authorization"))
         route, ids = self._routes.find(request.method, request.path)
         fault = desk.faults.draw(request.method, request.path)
         entry.fault = fault.kind if fault else None
         _strike_first(fault)
         if not desk.bucket.lets_through():
             raise too_fast()
-        understood = await self._understand(request, entry, route, ids, owner)
+        understood = await self._understand(request, entry, route, ids)
         if not understood.may_be_repeated:
             saved = await self._begin(understood, entry, fault)
         else:
@@ -103,9 +102,7 @@ class Api:
             raise Lost(fault)
         return saved
 
-    async def _understand(
-        self, request: web.Request, entry: Entry, route: Route, ids: dict[str, str], owner: str
-    ) -> _Understood:
+    async def _understand(self, request: web.Request, entry: Entry, route: Route, ids: dict[str, str]) -> _Understood:
         raw = await _raw(request)
         entry.params = without_secrets(raw)
         paths = raw.pop("expand", {})
@@ -115,23 +112,22 @@ class Api:
             call=Call(self._desk, request.path, ids, route.accepts.read(raw)),
             expand=_EXPAND("expand", {"0": paths} if isinstance(paths, str) else paths),  # Stripe takes both.
             api_version=shape_version(request.headers.get("Stripe-Version", self._desk.api_version)),
-            owner=owner,
             idempotency_key=request.headers.get("Idempotency-Key"),
             asked=asked,
         )
 
     async def _begin_once(self, understood: _Understood, entry: Entry, fault: Fault | None) -> Saved:
         """Do it, unless it was done: then what was answered is answered again."""
-        keys, key, owner = self._desk.keys, understood.idempotency_key or "", understood.owner
-        saved = keys.claim(owner, key, understood.asked, self._desk.world.now)
+        keys, key = self._desk.keys, understood.idempotency_key or ""
+        saved = keys.claim(key, understood.asked, self._desk.world.now)
         if saved:
             entry.replayed = True
             return saved
         try:
             saved = await self._begin(understood, entry, fault)
-            keys.save(owner, key, saved)
+            keys.save(key, saved)
         finally:
-            keys.release(owner, key)
+            keys.release(key)
         return saved
 
     async def _begin(self, understood: _Understood, entry: Entry, fault: Fault | None) -> Saved:

@@ -1,7 +1,7 @@
 """Idempotency keys as Stripe keeps them: the first answer is the answer, for a day of the world's clock.
 
-What was begun is saved, a 500 included; what was refused before it began (a wrong parameter, a limit, a key of somebody
-else's) is not.
+What was begun is saved, a 500 included; what was refused before it began (a wrong parameter, a limit) is not.  They are
+the account's, whichever API key it asks with: rotating that does nothing twice.
 """
 
 from dataclasses import dataclass, field
@@ -32,17 +32,17 @@ class _Kept:
 
 @dataclass(slots=True)
 class IdempotencyKeys:
-    """Every key that was used within the last day, by whose it is."""
+    """Every key that was used within the last day."""
 
-    _kept: dict[tuple[str, str], _Kept] = field(default_factory=dict)
+    _kept: dict[str, _Kept] = field(default_factory=dict)
 
-    def claim(self, owner: str, key: str, asked: str, now: int) -> Saved | None:
+    def claim(self, key: str, asked: str, now: int) -> Saved | None:
         """Begin the request *asked* under *key*, or give what was answered when it came first."""
         if len(key) > KEY_LENGTH_MAX:
             raise _refused(f"Idempotency keys are {KEY_LENGTH_MAX} characters at most.", 400)
-        kept = self._kept.get((owner, key))
+        kept = self._kept.get(key)
         if kept is None or kept.since + KEPT_SECONDS <= now:
-            self._kept[owner, key] = _Kept(now, asked)
+            self._kept[key] = _Kept(now, asked)
             return None
         if kept.asked != asked:
             raise _refused(
@@ -59,15 +59,15 @@ class IdempotencyKeys:
             )
         return kept.saved
 
-    def save(self, owner: str, key: str, saved: Saved) -> None:
+    def save(self, key: str, saved: Saved) -> None:
         """Keep the answer of a request that was begun."""
-        self._kept[owner, key].saved = saved
+        self._kept[key].saved = saved
 
-    def release(self, owner: str, key: str) -> None:
+    def release(self, key: str) -> None:
         """Forget a key whose request never began."""
-        kept = self._kept.get((owner, key))
+        kept = self._kept.get(key)
         if kept and kept.saved is None:
-            del self._kept[owner, key]
+            del self._kept[key]
 
 
 def _refused(message: str, status: int, code: str | None = None) -> Refused:

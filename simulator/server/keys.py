@@ -11,8 +11,8 @@ _TEST_KEY: Final = re.compile(r"(?:sk|rk)_test_\w{1,200}")
 _TAIL_SHOWN: Final = 4
 
 
-def check_key(header: str | None) -> str:
-    """The key of an Authorization header; Refused when there is none, or none of the test mode."""
+def check_key(header: str | None) -> None:
+    """Refuse an Authorization header that holds no key of the test mode."""
     if not header:
         raise Refused(
             "You did not provide an API key. You need to provide your API key in the Authorization header, using "
@@ -23,7 +23,6 @@ def check_key(header: str | None) -> str:
     key = _key_in(header)
     if not _TEST_KEY.fullmatch(key):
         raise Refused(f"Invalid API Key provided: {masked(key)}", status=401)
-    return key
 
 
 def masked(key: str) -> str:
