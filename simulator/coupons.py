@@ -57,7 +57,7 @@ class Coupon(Thing):
 
     def delete(self) -> None:
         """Let nobody redeem it any more; who has, keeps it."""
-        self.world.record("coupon.deleted", self.body | {"deleted": True}, by_request=True)
+        self.world.record("coupon.deleted", self.body, by_request=True)
         self.world.shelf.remove(self)
 
     def redeem(self) -> None:
@@ -167,7 +167,7 @@ def _redeemed(world: "World", asked: Json, on: Json) -> Discount:
         known: Discount | None = world.shelf.get("discount", discount_id)
         if known is None:
             raise missing("discount", discount_id, "discounts[0][discount]")
-        return known
+        return known if on.items() <= known.body.items() else _told(_passed_on(known, on))
     code: PromotionCode | None = None
     if code_id := asked.get("promotion_code"):
         code = world.shelf.get("promotion_code", code_id)
@@ -181,9 +181,18 @@ def _redeemed(world: "World", asked: Json, on: Json) -> Discount:
             raise missing("coupon", asked["coupon"], "discounts[0][coupon]")
         coupon = found
         coupon.redeem()
-    discount = Discount(world, coupon, _discount_body(world, coupon, code) | on)
-    if on.get("customer"):
-        world.record("customer.discount.created", discount.body)
+    return _told(Discount(world, coupon, _discount_body(world, coupon, code.id if code else None) | on))
+
+
+def _passed_on(known: Discount, on: Json) -> Discount:
+    """What was on a checkout session goes on to what it makes."""
+    world, coupon = known.world, known.coupon
+    return Discount(world, coupon, _discount_body(world, coupon, known.body["promotion_code"]) | on)
+
+
+def _told(discount: Discount) -> Discount:
+    if discount.body["customer"]:
+        discount.world.record("customer.discount.created", discount.body)
     return discount
 
 
@@ -223,7 +232,7 @@ def _code_body(world: "World", word: str, coupon: Coupon) -> Json:
     }
 
 
-def _discount_body(world: "World", coupon: Coupon, code: PromotionCode | None) -> Json:
+def _discount_body(world: "World", coupon: Coupon, code_id: str | None) -> Json:
     months = coupon.body["duration_in_months"]
     return {
         "id": world.dice.identifier("di"),
@@ -233,7 +242,7 @@ def _discount_body(world: "World", coupon: Coupon, code: PromotionCode | None) -
         "end": months_after(world.now, months) if months else None,
         "invoice": None,
         "invoice_item": None,
-        "promotion_code": code.id if code else None,
+        "promotion_code": code_id,
         "source": {"coupon": coupon.id, "type": "coupon"},
         "start": world.now,
         "subscription": None,

@@ -133,14 +133,14 @@ def _body(invoice: "Invoice", amount: int, lines: Sequence[Json] | None) -> Json
 
 def _line(invoice: "Invoice", line: Json) -> Json:
     amount = _line_amount(line)
-    return {
+    of_line = {name: line[name] for name in ("invoice_line_item",) if name in line}
+    return of_line | {
         "id": invoice.world.dice.identifier("cnli"),
         "object": "credit_note_line_item",
         "amount": amount,
         "description": line.get("description"),
         "discount_amount": 0,
         "discount_amounts": [],
-        "invoice_line_item": line.get("invoice_line_item"),
         "livemode": False,
         "metadata": {},
         "pretax_credit_amounts": [],

@@ -167,7 +167,6 @@ def _body(charge: "Charge", reason: str, amount: int, *, inquiry: bool) -> Json:
         "id": world.dice.identifier("du"),
         "object": "dispute",
         "amount": amount,
-        "balance_transaction": None,
         "balance_transactions": [],
         "charge": charge.id,
         "created": world.now,

@@ -37,7 +37,7 @@ _UNSET: Final = """
     account_tax_ids application automatically_finalizes_at custom_fields default_payment_method default_source
     description due_date effective_at footer from_invoice hosted_invoice_url invoice_pdf last_finalization_error
     latest_revision next_payment_attempt number on_behalf_of parent receipt_number rendering shipping_cost
-    shipping_details statement_descriptor test_clock threshold_reason webhooks_delivered_at
+    shipping_details statement_descriptor test_clock webhooks_delivered_at
 """.split()
 
 
@@ -472,6 +472,8 @@ def preview(
 ) -> Json:
     """The invoice that would come, were nothing or just this to change.  Nothing is kept of it, and nobody is told."""
     assert preview_mode, "both modes come to the same where nothing is metered"
+    if customer:
+        customer_named(world, customer)
     if schedule and not subscription:
         planned = world.shelf.get("subscription_schedule", schedule)
         if planned is None:
@@ -481,15 +483,21 @@ def preview(
         thing: Subscription | None = world.subscriptions.get(subscription)
         if thing is None:
             raise missing("subscription", subscription, "subscription")
+        if thing.customer.is_deleted or not thing.is_live:
+            raise _nothing_upcoming(thing.customer.id)
         return thing.preview_change(subscription_details or {})
     if customer is None:
         raise invalid("You must specify either `customer` or `subscription`.", "customer", "parameter_missing")
     payer = customer_named(world, customer)
     lines = [line_of_invoice_item(item) for item in world.pending_items.get(customer, ())]
     if not lines:
-        raise Refused("No upcoming invoices for customer: " + customer, code="invoice_upcoming_none", status=404)
+        raise _nothing_upcoming(customer)
     live = redeem(world, discounts) if discounts else ()
     return imagine(payer, lines, "upcoming", discounts=live, id=f"upcoming_{world.dice.identifier('in')}")
+
+
+def _nothing_upcoming(customer_id: str) -> Refused:
+    return Refused(f"No upcoming invoices for customer: {customer_id}", code="invoice_upcoming_none", status=404)
 
 
 _REASONS: Final = {

@@ -217,7 +217,9 @@ def _charge_before_basil(body: Json) -> Json:
 
 
 def _dispute_before_basil(body: Json) -> Json:
-    return _without(body, ("enhanced_eligibility_types",))
+    moved = body["balance_transactions"]
+    first = moved[0]["id"] if moved else None
+    return _without(body, ("enhanced_eligibility_types",)) | {"balance_transaction": first}
 
 
 # Discounts: since clover they name their coupon, before it they showed it.

@@ -63,6 +63,9 @@ class SubscriptionSchedule(Thing):
     @classmethod
     def of(cls, subscription: Subscription) -> Self:
         """A schedule of *subscription*, with the period that runs as its one phase."""
+        if not subscription.is_live:
+            words = f"You cannot create a schedule for a subscription that is {subscription.status}."
+            raise invalid(words, "from_subscription")
         if subscription.schedule:
             words = "You cannot migrate a subscription that is already attached to a schedule"
             raise invalid(words, "from_subscription")
@@ -289,7 +292,7 @@ def _body(world: "World", customer_id: str) -> Json:
         "id": world.dice.identifier("sub_sched"),
         "object": "subscription_schedule",
         "application": None,
-        "billing_mode": {"flexible": None, "type": "classic", "updated_at": None},
+        "billing_mode": {"flexible": None, "type": "classic"},
         "canceled_at": None,
         "completed_at": None,
         "created": world.now,

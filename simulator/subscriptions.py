@@ -833,7 +833,7 @@ def _body(world: "World", customer: Customer, account_id: str | None) -> Json:
 # How it is billed and paid for: the same for everybody, if nothing else is said.
 _TERMS: Final[Json] = {
     "automatic_tax": _automatic_tax(enabled=False),
-    "billing_mode": {"flexible": None, "type": "classic", "updated_at": None},
+    "billing_mode": {"flexible": None, "type": "classic"},
     "collection_method": "charge_automatically",
     "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
     "payment_settings": {
