@@ -31,7 +31,9 @@ from tests.support_shown import HISTORY, PRESENT, lasts_of, lines_of_history, li
 Body = Mapping[str, Any]
 T = TypeVar("T")
 
-SENT_TOPICS = ("billing.subscriptions", "billing.alerts", "billing.parked")
+SENT_TOPICS = (
+    *("billing.subscriptions", "billing.payments", "billing.stripe-requests", "billing.alerts", "billing.parked"),
+)
 OK_MAX = 299
 IDLE, START = "idle", "start"
 BUSY_EVERY_SECONDS = 0.001
