@@ -191,14 +191,16 @@ async def answer(config: StripeRequestsSettings) -> None:
     async with StripeClient.of(config) as stripe, Facts(options, keyring, livemode=config.stripe_livemode) as facts:
         deeds = Deeds(stripe, Asking(within_seconds=config.ask_seconds_max))
         rounds = Rounds(Answers(deeds, facts, clock.now, livemode=config.stripe_livemode), patience)
-        answers = await health.serve(config.metrics_host, config.metrics_port, facts.ready)
         try:
             await consumer.start()
+            answers = await health.serve(config.metrics_host, config.metrics_port, facts.ready)
             garbage.settle()
-            await Requests(consumer, rounds, config.batch_records_max).run()
+            try:
+                await Requests(consumer, rounds, config.batch_records_max).run()
+            finally:
+                await answers.cleanup()
         finally:
             await consumer.stop()
-            await answers.cleanup()
 
 
 async def until_told_to_stop(config: StripeRequestsSettings) -> None:

@@ -2,7 +2,8 @@
 # Makes what docker-compose.yml mounts as secrets, in deploy/secrets/ (or the folder given).
 #
 # A file that is there is left as it is, so run it as often as you like: put Stripe's own signing secrets into
-# stripe_webhook_secrets (comma separated, two while one is being rotated), and they stay.
+# stripe_webhook_secrets (comma separated, two while one is being rotated) and your key of its API into stripe_api_key,
+# and they stay.  Until then no webhook is believed, and what is to be asked of Stripe waits.
 #
 # Compose mounts a secret with the owner and mode that its file has on the host, and the processes run as users that the
 # host does not know.  So the files can be read by anybody who gets at them, and only you get into their folder.
@@ -39,3 +40,4 @@ keep billing_reader_password "$(random)"
 keep database_url_owner "$(url_of billing_owner)"
 keep database_url_app "$(url_of billing_app)"
 keep stripe_webhook_secrets "whsec_$(random)"
+keep stripe_api_key "sk_test_$(random)"

@@ -11,6 +11,9 @@ from ops.local.folders import PROJECT
 WEBHOOK_PATH: Final = "/webhooks/stripe"
 CATALOG: Final = PROJECT / "deploy" / "catalog.yaml"
 WORKERS_MAX: Final = 8
+NOBODYS_KEY: Final = "sk_test_nobodys"
+"""What a pretend Stripe takes, and Stripe refuses."""
+
 _KAFKA: Final = (
     "KAFKA_SECURITY_PROTOCOL",
     "KAFKA_SASL_MECHANISM",
@@ -65,7 +68,13 @@ Maker = Callable[[Servers, Credentials], Program]
 def makers(webhook_port: int | None = None) -> dict[str, Maker]:
     """How each process that a stack may start is told what it needs, by name."""
     workers = {f"books-{ordinal}": books(ordinal) for ordinal in range(WORKERS_MAX)}
-    return {"ingress": ingress(webhook_port), **workers, "relay": relay}
+    return {
+        "ingress": ingress(webhook_port),
+        **workers,
+        "relay": relay,
+        "clock": clock,
+        "stripe-requests": stripe_requests,
+    }
 
 
 def ingress(webhook_port: int | None) -> Maker:
@@ -111,4 +120,31 @@ def relay(servers: Servers, _: Credentials) -> Program:
         module="streams.relay",
         port=ports.free_port(),
         secrets={"database_url": servers.database_url},
+    )
+
+
+def clock(servers: Servers, credentials: Credentials) -> Program:
+    """What looks after the facts that wait."""
+    return Program(
+        name="clock",
+        module="streams.clock",
+        port=ports.free_port(),
+        settings={
+            "EDGE_KEYS_FILE": str(credentials.edge_keys_file),
+            "STORE_KEYS_FILE": str(credentials.store_keys_file),
+            "CATALOG_FILE": str(CATALOG),
+        },
+        secrets={"database_url": servers.database_url},
+    )
+
+
+def stripe_requests(_: Servers, credentials: Credentials) -> Program:
+    """What asks Stripe for what decisions asked; a pretend one, if STRIPE_API_BASE says so."""
+    base = surroundings.given("STRIPE_API_BASE")
+    return Program(
+        name="stripe-requests",
+        module="consumers.stripe_requests",
+        port=ports.free_port(),
+        settings={"EDGE_KEYS_FILE": str(credentials.edge_keys_file)} | ({"STRIPE_API_BASE": base} if base else {}),
+        secrets={"stripe_api_key": surroundings.given("STRIPE_API_KEY") or NOBODYS_KEY},
     )

@@ -31,7 +31,9 @@ from runtime import clock
 READY_SECONDS_MAX: Final = 60.0
 READY_EVERY_SECONDS: Final = 0.1  # Each look is a request, and the process it asks is busy starting.
 NOTICE_EVERY_SECONDS: Final = 0.2
-EVERYTHING: Final = ("ingress", "books-0", "books-1", "relay")
+EVERYTHING: Final = ("ingress", "books-0", "books-1", "relay", "clock")
+"""What a stack runs by itself.  `stripe-requests` needs a Stripe: whoever has one, real or pretended, names it, too."""
+
 
 Say = Callable[[str], None]
 

@@ -17,6 +17,7 @@ from runtime.settings import (
     KafkaSettings,
     ProcessSettings,
     RelaySettings,
+    StripeRequestsSettings,
 )
 from tests.support_compose import (
     COMPOSE,
@@ -39,6 +40,7 @@ SETTINGS: Final[dict[str, type[ProcessSettings]]] = {
     "worker-0": BooksSettings,
     "worker-1": BooksSettings,
     "relay": RelaySettings,
+    "stripe-requests": StripeRequestsSettings,
 }
 
 COMPOSE_GO: Final = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"
@@ -127,6 +129,13 @@ def test_stripes_door_stays_open_when_the_database_is_down() -> None:
     assert not [secret for secret in door["secrets"] if secret.startswith("database")]
 
 
+def test_only_who_asks_stripe_has_its_key_and_it_has_no_database() -> None:
+    holders = {name for name, service in SERVICES.items() if "stripe_api_key" in service.get("secrets", ())}
+
+    assert holders == {"stripe-requests"}
+    assert networks("stripe-requests") == {"broker", "stripe"}
+
+
 def test_kafka_and_postgresql_reach_nobody_outside() -> None:
     assert networks("kafka") == {"broker"}
     assert networks("postgres") == {"database"}
@@ -148,7 +157,7 @@ def test_only_the_keys_service_writes_keys_and_the_relay_sees_none() -> None:
     }
 
     assert {name for name, volume in volumes.items() if not volume.endswith(":ro")} == {"keys"}
-    assert set(volumes) == {"keys", "ingress", "worker-0", "worker-1"}
+    assert set(volumes) == {"keys", "ingress", "worker-0", "worker-1", "stripe-requests"}
 
 
 def test_each_worker_has_an_ordinal_of_its_own_and_cannot_be_scaled() -> None:

@@ -26,7 +26,10 @@ pytestmark = pytest.mark.e2e
 
 READY_SECONDS_MAX: Final = 60
 COMMITTED_SECONDS_MAX: Final = 30
-IN_THE_ORDER_OF_COMPOSE: Final = ("keys", "migrate", "topics", "ingress", "worker-0", "worker-1", "relay")
+IN_THE_ORDER_OF_COMPOSE: Final = (
+    *("keys", "migrate", "topics"),
+    *("ingress", "worker-0", "worker-1", "relay", "stripe-requests"),
+)
 
 
 @dataclass(frozen=True, slots=True)
