@@ -385,6 +385,18 @@ class RelaySettings(KafkaSettings, DatabaseSettings, MetricsSettings, TraceSetti
     """Events claimed at once: more is quicker, and repeats more after a crash."""
 
 
+class ClockSettings(DatabaseSettings, EdgeKeysSettings, StoreKeysSettings, MetricsSettings):
+    """What the clock may know: it acts on the books as a worker does, and reads no topic."""
+
+    catalog_file: Path = Path("deploy/catalog.yaml")
+
+    tick_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """How often to look: what is due may be late by so much."""
+
+    ask_after_seconds: Annotated[float, Field(ge=1, le=3_600)] = 30.0
+    """How long a fact waits for its owner before Stripe is asked: shorter asks about what would have come by itself."""
+
+
 class StripeRequestsSettings(StripeSettings, KafkaSettings, EdgeKeysSettings, MetricsSettings):
     """What may be known by who asks Stripe for what decisions asked.  Not the database: an answer is a fact."""
 

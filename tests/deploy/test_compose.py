@@ -12,6 +12,7 @@ import yaml
 from deploy.keys import KeysSettings
 from runtime.settings import (
     BooksSettings,
+    ClockSettings,
     DatabaseSettings,
     IngressSettings,
     KafkaSettings,
@@ -40,6 +41,7 @@ SETTINGS: Final[dict[str, type[ProcessSettings]]] = {
     "worker-0": BooksSettings,
     "worker-1": BooksSettings,
     "relay": RelaySettings,
+    "clock": ClockSettings,
     "stripe-requests": StripeRequestsSettings,
 }
 
@@ -157,7 +159,7 @@ def test_only_the_keys_service_writes_keys_and_the_relay_sees_none() -> None:
     }
 
     assert {name for name, volume in volumes.items() if not volume.endswith(":ro")} == {"keys"}
-    assert set(volumes) == {"keys", "ingress", "worker-0", "worker-1", "stripe-requests"}
+    assert set(volumes) == {"keys", "ingress", "worker-0", "worker-1", "clock", "stripe-requests"}
 
 
 def test_each_worker_has_an_ordinal_of_its_own_and_cannot_be_scaled() -> None:

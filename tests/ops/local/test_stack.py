@@ -70,7 +70,7 @@ def test_a_detached_stack_is_whole_when_up_comes_back_and_leaves_nothing_after_d
     report = json.loads(began.stdout)
     pids = _processes(report)
 
-    assert set(pids) == {"kafka", "postgres", "ingress", "books-0", "books-1", "relay"}
+    assert set(pids) == {"kafka", "postgres", "ingress", "books-0", "books-1", "relay", "clock"}
     assert all(process["health"] == "ready" for process in report["processes"])
     assert Path(report["webhook_secret_file"]).read_text().startswith("whsec_")
     with psycopg.connect(report["postgres_readonly_url"]) as reader:
