@@ -99,12 +99,15 @@ def _read(rule: Json) -> Fault:
         raise ValueError(f"A fault has no {min(unknown)!r}.")
     if "kind" not in rule or rule["kind"] not in set(FaultKind):
         raise ValueError(f"A fault needs a kind: one of {', '.join(FaultKind)}.")
+    share = float(_of((int, float), rule, "share", 1.0))
+    if not 0 <= share <= 1:
+        raise ValueError(f"A fault's share is between 0 and 1, and not {share}.")
     return Fault(
         kind=FaultKind(rule["kind"]),
         method=_of(str, rule, "method", "*"),
         path=_of(str, rule, "path", "*"),
         count=_of(int, rule, "count", None),
-        share=float(_of((int, float), rule, "share", 1.0)),
+        share=share,
         seconds=_of((int, float), rule, "seconds", None),
     )
 

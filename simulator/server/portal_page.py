@@ -9,10 +9,13 @@ from simulator.happenings import Json
 from simulator.refusals import Refused
 from simulator.server.desk import Desk
 from simulator.server.html import alert, field, form, link, money, page, paragraph, price_words, select, table
+from simulator.subscriptions import ENDS
 
 PLACE: Final = "/p/session/{id}"
 KIND: Final = "billing_portal.session"
 INVOICES_MAX: Final = 24
+
+_CARD: Final = "Test card number or token"
 
 
 class Page:
@@ -52,33 +55,47 @@ class Page:
 
     def _page(self, session: Any, trouble: str | None = None, status: int = 200) -> web.Response:
         shelf = self._desk.world.shelf
-        customer_id = session.body["customer"]
-        mine = [one.body for one in shelf.all("subscription") if one.body["customer"] == customer_id]
-        bills = [one.body for one in shelf.all("invoice") if one.body["customer"] == customer_id]
-        prices = [one.body for one in shelf.all("price") if one.body["active"] and one.body["recurring"]]
-        parts = [
-            alert(trouble),
-            *(_subscription(body, prices) for body in mine if body["status"] not in {"canceled", "incomplete_expired"}),
-            form("update_card", [field("card", "Test card number or token", required=True)], "Update card"),
-            _invoices(bills[:INVOICES_MAX]),
-        ]
+        mine = {
+            kind: [one.body for one in shelf.all(kind) if one.body["customer"] == session.body["customer"]]
+            for kind in ("subscription", "invoice")
+        }
+        allowed = {name for name, feature in session.configuration.body["features"].items() if feature["enabled"]}
+        living = [body for body in mine["subscription"] if body["status"] not in ENDS]
+        parts = [alert(trouble), _flow(session.body["flow"])]
+        parts += [_subscription(body, self._prices(), allowed) for body in living]
+        if "payment_method_update" in allowed:
+            parts.append(form("update_card", [field("card", _CARD, required=True)], "Update card"))
+        if "invoice_history" in allowed:
+            parts.append(_invoices(mine["invoice"][:INVOICES_MAX]))
         if session.body["return_url"]:
             parts.append(link(session.body["return_url"], "Return"))
         return page("Your plan", parts, status)
 
+    def _prices(self) -> list[Json]:
+        """What can be subscribed to."""
+        prices = (one.body for one in self._desk.world.shelf.all("price"))
+        return [body for body in prices if body["active"] and body["recurring"]]
 
-def _subscription(body: Json, prices: list[Json]) -> str:
+
+def _flow(flow: Json | None) -> str:
+    """The one thing that this visit is for, where it needs no more than a yes."""
+    if not flow or flow["type"] != "subscription_update_confirm":
+        return ""
+    return form("confirm", (), "Confirm")
+
+
+def _subscription(body: Json, prices: list[Json], allowed: set[str]) -> str:
     """How one subscription stands, and what can be done with it."""
     held = [item["price"] for item in body["items"]["data"]]
-    intervals = {(price["currency"]) for price in held}
-    offered = [(price["id"], price_words(price)) for price in prices if price["currency"] in intervals]
+    currencies = {price["currency"] for price in held}
+    offered = [(price["id"], price_words(price)) for price in prices if price["currency"] in currencies]
     parts = [paragraph(f"{'; '.join(price_words(price) for price in held)} ({body['status']})")]
     known = {"subscription": body["id"]}
-    parts.append(form("change_plan", [select("price", "Plan", offered)], "Change plan", **known))
-    ending = body["cancel_at_period_end"] or body["cancel_at"]
-    if ending:
+    if "subscription_update" in allowed:
+        parts.append(form("change_plan", [select("price", "Plan", offered)], "Change plan", **known))
+    if body["cancel_at_period_end"] or body["cancel_at"]:
         parts.append(form("resume", (), "Don't cancel", **known))
-    else:
+    elif "subscription_cancel" in allowed:
         parts.append(form("cancel", (), "Cancel plan", **known))
     return "".join(parts)
 
@@ -89,8 +106,18 @@ def _invoices(bills: list[Json]) -> str:
     )
 
 
+def _confirm(session: Any) -> None:
+    """Change the plan as the link already said."""
+    told = (session.body["flow"] or {}).get("subscription_update_confirm")
+    if told is None:
+        raise Refused("There is nothing to confirm here.")
+    for item in told["items"]:
+        session.change_plan(told["subscription"], item.get("price", ""))
+
+
 _ACTS: Final[dict[str, Callable[[Any, dict[str, str]], object]]] = {
     "change_plan": lambda session, said: session.change_plan(said.get("subscription", ""), said.get("price", "")),
+    "confirm": lambda session, _: _confirm(session),
     "update_card": lambda session, said: session.update_card(said.get("card", "")),
     "cancel": lambda session, said: session.cancel(said.get("subscription", "")),
     "resume": lambda session, said: session.resume(said.get("subscription", "")),

@@ -93,7 +93,14 @@ async def test_faults_are_shown_and_taken_back(pretend: Pretend) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [{}, {"kind": "flood"}, {"kind": "slow", "until": 3}, {"kind": "error", "count": "many"}]
+    "rule",
+    [
+        {},
+        {"kind": "flood"},
+        {"kind": "slow", "until": 3},
+        {"kind": "error", "count": "many"},
+        {"kind": "error", "share": 2},
+    ],
 )
 async def test_a_fault_that_makes_no_sense_is_refused(pretend: Pretend, rule: dict[str, object]) -> None:
     async with pretend.http.post("/_pretend/faults", json=rule) as answer:

@@ -111,3 +111,38 @@ async def test_a_flow_leads_back_when_it_is_done(pretend: Pretend) -> None:
     )
 
     assert (await fill_in(pretend, url, action="cancel", subscription=subscription.id))[:2] == (303, RETURN)
+
+
+async def test_a_link_that_says_which_plan_needs_no_more_than_a_yes(pretend: Pretend) -> None:
+    subscription = await subscribed(pretend, await monthly(pretend))
+    dear = await monthly(pretend, 9_900)
+    item = subscription["items"].data[0].id
+    flow = {"subscription": subscription.id, "items": [{"id": item, "price": dear, "quantity": 1}]}
+    url = await portal_of(
+        pretend,
+        subscription,
+        flow_data={"type": "subscription_update_confirm", "subscription_update_confirm": flow},
+    )
+
+    async with pretend.http.get(url) as answer:
+        assert 'value="confirm"' in await answer.text()
+    assert (await fill_in(pretend, url, action="confirm"))[0] == 200
+
+    assert price_of(await again(pretend, subscription)) == dear
+
+
+async def test_what_a_configuration_does_not_allow_is_neither_shown_nor_done(pretend: Pretend) -> None:
+    price = await monthly(pretend)
+    subscription = await subscribed(pretend, price)
+    configuration = await pretend.stripe.v1.billing_portal.configurations.create_async(
+        {"features": {"invoice_history": {"enabled": True}}}
+    )
+    url = await portal_of(pretend, subscription, configuration=configuration.id)
+
+    async with pretend.http.get(url) as answer:
+        assert "<form" not in await answer.text()
+    for action in ("cancel", "change_plan", "update_card", "confirm", "dance"):
+        said = {"subscription": subscription.id, "price": price, "card": "4242424242424242"}
+        assert (await fill_in(pretend, url, action=action, **said))[0] == 400, action
+
+    assert (await again(pretend, subscription)).to_dict() == subscription.to_dict()

@@ -54,7 +54,7 @@ async def test_while_a_secret_is_rotated_both_sign(pretend: Pretend) -> None:
     _, endpoint = await make(pretend)
     (old,) = endpoint.secrets
 
-    new = endpoint.roll_secret()
+    new = (await pretend.fate("webhook_endpoint", endpoint.body["id"], "roll_secret"))["secret"]
     assert endpoint.secrets == (new, old)
     await pretend.advance(seconds=OLD_SECRET_SECONDS)
     assert endpoint.secrets == (new,)
