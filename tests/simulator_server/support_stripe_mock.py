@@ -1,6 +1,7 @@
 """`stripe-mock`, Stripe's own, through the Go module proxy: it knows every parameter, and carries the description."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -46,12 +47,15 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def _binary() -> Path:
-    """Built once, and kept beside the other things that were fetched."""
+    """Built once, by the first of all the processes that test, and kept beside the other things that were fetched."""
     built = KEPT / MODULE.rpartition("@")[2] / "stripe-mock"
-    if not built.exists():
-        # It answers a few hundred requests in its life: nothing is gained by what a compiler spends on speed.
-        quickly = ("-gcflags=all=-N -l", "-ldflags=-s -w")
-        _go("install", *quickly, MODULE, GOBIN=str(built.parent), CGO_ENABLED="0", GOGC="off")
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            # It answers a few hundred requests in its life: nothing is gained by what a compiler spends on speed.
+            quickly = ("-gcflags=all=-N -l", "-ldflags=-s -w")
+            _go("install", *quickly, MODULE, GOBIN=str(built.parent), CGO_ENABLED="0", GOGC="off")
     return built
 
 
