@@ -12,6 +12,7 @@ from simulator.refusals import Refused
 
 KEY_LENGTH_MAX: Final = 255
 KEPT_SECONDS: Final = DAY_SECONDS
+KEYS_MAX: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class IdempotencyKeys:
             raise _refused(f"Idempotency keys are {KEY_LENGTH_MAX} characters at most.", 400)
         kept = self._kept.get(key)
         if kept is None or kept.since + KEPT_SECONDS <= now:
-            self._kept[key] = _Kept(now, asked)
+            self._keep(key, _Kept(now, asked))
             return None
         if kept.asked != asked:
             raise _refused(
@@ -59,9 +60,17 @@ class IdempotencyKeys:
             )
         return kept.saved
 
+    def _keep(self, key: str, kept: _Kept) -> None:
+        self._kept.pop(key, None)
+        self._kept[key] = kept
+        if len(self._kept) > KEYS_MAX:
+            del self._kept[next(iter(self._kept))]  # The oldest: they lie in the order in which they came.
+
     def save(self, key: str, saved: Saved) -> None:
         """Keep the answer of a request that was begun."""
-        self._kept[key].saved = saved
+        kept = self._kept.get(key)
+        if kept:  # Nobody waits so long that it was forgotten meanwhile; but if somebody does, there is no harm.
+            kept.saved = saved
 
     def release(self, key: str) -> None:
         """Forget a key whose request never began."""

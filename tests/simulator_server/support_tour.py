@@ -32,6 +32,7 @@ class Tour:
     """Asks, and remembers what was asked and answered."""
 
     pretend: Pretend
+    api_version: str = NEWEST
     visits: list[Visit] = field(default_factory=list)
 
     async def get(self, path: str, **params: Any) -> Body:
@@ -51,7 +52,7 @@ class Tour:
 
     async def _visit(self, method: str, path: str, form: str, expected: int = 200) -> Body:
         url, sent = (path, form) if method == "POST" else (f"{path}?{form}" if form else path, "")
-        status, body, _ = await self.pretend.ask(method, url, sent, Stripe_Version=NEWEST)
+        status, body, _ = await self.pretend.ask(method, url, sent, Stripe_Version=self.api_version)
         assert status == expected, f"{method} {url} {sent}: {status} {body}"
         self.visits.append(Visit(method, path, form, status, body))
         told: Body = body
@@ -62,9 +63,9 @@ def _form(params: Body) -> str:
     return urlencode(list(_api_encode(params)))
 
 
-async def take(pretend: Pretend) -> list[Visit]:
-    """The visits of the whole tour."""
-    tour = Tour(pretend)
+async def take(pretend: Pretend, api_version: str = NEWEST) -> list[Visit]:
+    """The visits of the whole tour, by somebody who reads one version."""
+    tour = Tour(pretend, api_version)
     async for _ in _stations(tour):
         await pretend.advance(seconds=60)
     return tour.visits

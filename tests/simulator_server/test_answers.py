@@ -3,7 +3,10 @@ import asyncio
 import pytest
 import stripe
 
+from simulator.shapes import API_VERSIONS
+from simulator.things import HIDDEN
 from tests.simulator_server.support import Pretend
+from tests.simulator_server.support_tour import take
 
 
 async def test_every_answer_has_a_request_id_of_its_own(pretend: Pretend) -> None:
@@ -118,3 +121,11 @@ async def test_two_who_let_time_pass_take_turns(pretend: Pretend) -> None:
 
     assert world.now == begin + 40
     assert len(world.happenings) == 19
+
+
+@pytest.mark.parametrize("api_version", API_VERSIONS)
+async def test_every_version_sees_every_place(pretend: Pretend, api_version: str) -> None:
+    visits = await take(pretend, api_version)
+
+    assert len(visits) > 150
+    assert not [visit for visit in visits if HIDDEN in str(visit.body)]

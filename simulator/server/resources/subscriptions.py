@@ -145,7 +145,7 @@ def create(call: Call) -> Json:
 
 
 def list_subscriptions(call: Call) -> Page:
-    """The subscriptions that have not ended; all of them only when `status=all` asks for them."""
+    """The subscriptions that are not canceled; all of them only when `status=all` asks for them."""
     status = call.params.get("status")
     page = listing(call.path, KIND, FILTERS, lambda subscription: _has(subscription.body["status"], status)).answer(
         call
@@ -157,7 +157,7 @@ def list_subscriptions(call: Call) -> Page:
 def _has(status: str, asked: str | None) -> bool:
     match asked:
         case None:
-            return status not in {"canceled", "incomplete_expired"}
+            return status != "canceled"
         case "all":
             return True
         case "ended":
