@@ -77,8 +77,6 @@ class Charge(Thing):
             raise invalid(f"Charge {self.id} has already been captured.", code="charge_already_captured")
         taken = self.body["amount"] if amount is None else amount
         before = self.body
-        rest = self.body["amount"] - taken
-        self.become(amount_refunded=rest, refunded=taken == 0)
         self.book(taken)
         self.world.record("charge.captured", self.body, before)
 

@@ -39,7 +39,9 @@ class Customer(Thing):
         super().__init__(world, body or _somebody(world, account_id))
         self.mood: str | None = None  # The decline code with which the bank answers everything, while it does.
         self.is_deleted = False
+        self.created = int(self.body["created"])
         self._invoice_count = 0
+        self._last_metadata: Json = {}  # Of who is deleted: Stripe shows it no more, and the world still knows.
         world.customers[self.id] = self
         if body is None:
             method = PaymentMethod.take(world, card)
@@ -85,7 +87,8 @@ class Customer(Thing):
     @property
     def account_id(self) -> str | None:
         """What the platform calls the account, where it told Stripe."""
-        account_id: str | None = self.body["metadata"].get("account_id")
+        told = self._last_metadata if self.is_deleted else self.body["metadata"]
+        account_id: str | None = told.get("account_id")
         return account_id
 
     @property
@@ -126,6 +129,7 @@ class Customer(Thing):
             if subscription.customer is self and subscription.is_live:
                 subscription.cancel_now()
         self.is_deleted = True
+        self._last_metadata = self.body["metadata"]
         self.world.record("customer.deleted", self.body, by_request=True)
         self.body = {"id": self.id, "object": "customer", "deleted": True}
 

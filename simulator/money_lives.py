@@ -128,6 +128,28 @@ def quarrels_over_a_plan(one: Subscriber) -> Script:
     yield from _argues(one, Dispute.open(charge, "product_not_received"))
 
 
+def is_hasty(one: Subscriber) -> Script:
+    """Everything in one second: refunds of one charge, one of which fails; a dispute that is given up at once."""
+    for _ in range(2):
+        session = one.open_basket("credits_5000")
+        session.pay("pm_card_visa")
+        yield one.days(2, 20)
+        charge = _last_charge(one)
+        if charge and charge.refundable_minor:
+            for number in range(one.dice.randint(2, 4)):
+                refund = Refund.of(charge, one.dice.randint(1, 900))
+                if number == 1:
+                    refund.fail("declined")
+        session = one.open_basket("credits_1000")
+        session.pay("pm_card_mastercard")
+        charge = _last_charge(one)
+        if charge:
+            dispute = Dispute.open(charge, "duplicate", inquiry=one.dice.happens(0.3))
+            if one.dice.happens(0.5):
+                dispute.update(evidence={"uncategorized_text": "No."}, submit=True)
+                dispute.win() if one.dice.happens(0.5) else dispute.close()
+
+
 def authenticates_late(one: Subscriber) -> Script:
     """A card that asks for its holder at every payment: who comes in time, or does not."""
     one.customer.use_card("pm_card_authenticationRequired")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol, TypeVar
 
 from simulator.happenings import Json
 from simulator.states import SubscriptionState
@@ -26,6 +26,28 @@ PLANS: Final = {
 }
 BRUTE_FORCE_MAX: Final = 6
 """Up to 720 permutations are simply tried; above that the search is over sets instead of sequences."""
+
+
+class Told(Protocol):
+    """What is known of an object at one time."""
+
+    def differences(self, other: Any, /) -> int:
+        """In how many ways another time was different."""
+
+
+class Link(Protocol):
+    """A link of a chain: how something stood before, as far as is told, and after."""
+
+    @property
+    def before(self) -> Told | None:
+        """Before; None for what begins."""
+
+    @property
+    def after(self) -> Told:
+        """After."""
+
+
+LinkT = TypeVar("LinkT", bound=Link)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +140,7 @@ def in_order(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
     return tuple(ordered)
 
 
-def best_chain(start: Snapshot | None, tied: Sequence[Snapshot]) -> Sequence[Snapshot]:
+def best_chain(start: LinkT | None, tied: Sequence[LinkT]) -> Sequence[LinkT]:
     """The permutation of *tied* (given in the order of their ids) that fits best after *start*."""
     if len(tied) <= BRUTE_FORCE_MAX:
         # Permutations come in the order of ids and `min` keeps the first: the smallest ids win a tie.
@@ -126,17 +148,17 @@ def best_chain(start: Snapshot | None, tied: Sequence[Snapshot]) -> Sequence[Sna
     return _best_chain_of_many(start, tied)
 
 
-def chain_cost(start: Snapshot | None, chain: Sequence[Snapshot]) -> int:
+def chain_cost(start: Link | None, chain: Sequence[Link]) -> int:
     """How many visible fields do not fit, over all links of the chain."""
-    links = itertools.pairwise([start, *chain] if start else chain)
+    links: Iterable[tuple[Link, Link]] = itertools.pairwise([start, *chain] if start else chain)
     return sum(_link_cost(earlier, later) for earlier, later in links)
 
 
-def _link_cost(earlier: Snapshot, later: Snapshot) -> int:
+def _link_cost(earlier: Link, later: Link) -> int:
     return earlier.after.differences(later.before) if later.before else 0
 
 
-def _best_chain_of_many(start: Snapshot | None, tied: Sequence[Snapshot]) -> Sequence[Snapshot]:
+def _best_chain_of_many(start: LinkT | None, tied: Sequence[LinkT]) -> Sequence[LinkT]:
     """Held and Karp's way: the cheapest completion of every set of what is left, and then the smallest ids along it.
 
     `cheapest[left][last]` is what it costs to put the snapshots of the bit set `left` behind number `last`.
