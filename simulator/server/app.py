@@ -10,6 +10,7 @@ import struct
 import sys
 import traceback
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -215,7 +216,11 @@ async def _raw(request: web.Request) -> dict[str, Raw]:
 
 
 def _response(saved: Saved, entry: Entry) -> web.Response:
-    headers = {"Request-Id": entry.request_id, "Content-Type": "application/json"}
+    headers = {
+        "Request-Id": entry.request_id,
+        "Content-Type": "application/json",
+        "Date": formatdate(entry.at, usegmt=True),  # By the world's clock, as all that is shown.
+    }
     if entry.stripe_version:
         headers["Stripe-Version"] = entry.stripe_version
     if entry.idempotency_key:
