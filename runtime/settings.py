@@ -5,6 +5,7 @@ file named like the field in the folder SECRETS_DIR.  What contradicts itself, o
 before its first work, with one line a problem and without showing a value.
 """
 
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,7 @@ WEBHOOK_SECRET_CHARS_MIN: Final = 16
 LIVE_KEY_PREFIXES: Final = ("sk_live_", "rk_live_")
 API_KEY_PREFIXES: Final = (*LIVE_KEY_PREFIXES, "sk_test_", "rk_test_")
 STRIPE_API_BASE: Final = "https://api.stripe.com"
+RETURN_ORIGIN: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
 EXIT_STATUS_BAD_SETTINGS: Final = 2
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -255,7 +257,32 @@ def _webhook_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class IngressSettings(KafkaSettings, EdgeKeysSettings, TraceSettings):
+class DoorSettings(ProcessSettings):
+    """What bounds a door to which anybody may come."""
+
+    headers_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """How long a connection may take to bring a request's headers: short drops the honest, long feeds the hostile."""
+
+    body_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """The same for the body, from its first byte to its last."""
+
+    answer_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """How long a reader may take to take our answer."""
+
+    connections_max: Annotated[int, Field(ge=1, le=65_536)] = 2_000
+    """Connections at once; the next is closed unheard.  Each may hold one body, so memory is bounded by the product."""
+
+    bodies_bytes_max: Annotated[int, Field(ge=1_048_576)] = 67_108_864
+    """What all bodies in hand may take together; beyond it 503.  Bounds memory where connections alone would not."""
+
+    retry_after_seconds: Annotated[int, Field(ge=1, le=3_600)] = 5
+    """What a 503 asks the sender to wait.  Stripe keeps its own schedule; others may listen."""
+
+    stop_seconds_max: Annotated[float, Field(gt=0, le=60)] = 8.0
+    """How long SIGTERM waits for requests in flight; below the usual grace period of orchestrators (10 s or more)."""
+
+
+class IngressSettings(KafkaSettings, EdgeKeysSettings, TraceSettings, DoorSettings):
     """What Stripe's door may know.  Not the database: it has none."""
 
     stripe_webhook_secrets: Annotated[
@@ -281,27 +308,6 @@ class IngressSettings(KafkaSettings, EdgeKeysSettings, TraceSettings):
 
     produce_seconds_max: Annotated[float, Field(gt=0, le=10)] = 2.0
     """How long Stripe waits for the broker before it hears 503: longer rides out elections, and holds connections."""
-
-    headers_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
-    """How long a connection may take to bring a request's headers: short drops the honest, long feeds the hostile."""
-
-    body_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
-    """The same for the body, from its first byte to its last."""
-
-    answer_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
-    """How long a reader may take to take our answer."""
-
-    connections_max: Annotated[int, Field(ge=1, le=65_536)] = 2_000
-    """Connections at once; the next is closed unheard.  Each may hold one body, so memory is bounded by the product."""
-
-    bodies_bytes_max: Annotated[int, Field(ge=1_048_576)] = 67_108_864
-    """What all bodies in hand may take together; beyond it 503.  Bounds memory where connections alone would not."""
-
-    retry_after_seconds: Annotated[int, Field(ge=1, le=3_600)] = 5
-    """What a 503 asks the sender to wait.  Stripe keeps its own schedule; others may listen."""
-
-    stop_seconds_max: Annotated[float, Field(gt=0, le=60)] = 8.0
-    """How long SIGTERM waits for requests in flight; below the usual grace period of orchestrators (10 s or more)."""
 
     @field_validator("stripe_webhook_secrets")
     @classmethod
@@ -403,7 +409,7 @@ class StripeRequestsSettings(StripeSettings, KafkaSettings, EdgeKeysSettings, Me
     kafka_group: Name = "billing.stripe-requests"
     """The consumer group.  Under another name everything in the topic would be asked again, under the same keys."""
 
-    batch_records_max: Annotated[int, Field(ge=1, le=1_000)] = 100
+    batch_records_max: Annotated[int, Field(ge=1, le=1_000)] = 200
     """Requests in hand at once: more finds more that ask about one object, and repeats more after a crash."""
 
     ask_seconds_max: Annotated[float, Field(gt=0, le=120)] = 30.0
@@ -411,6 +417,53 @@ class StripeRequestsSettings(StripeSettings, KafkaSettings, EdgeKeysSettings, Me
 
     round_pause_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
     """The longest pause between two rounds while Stripe or Kafka are away."""
+
+
+class PlatformSettings(StripeSettings, DatabaseSettings, StoreKeysSettings, MetricsSettings, DoorSettings):
+    """What the platform's door may know.  Not Kafka: what comes of its requests the webhooks tell."""
+
+    catalog_file: Path = Path("deploy/catalog.yaml")
+
+    platform_host: Host = "127.0.0.1"
+    platform_port: Port = 8081
+
+    platform_return_origins: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(min_length=1, max_length=32),
+    ]
+    """Where Checkout and the Portal may send people back to, comma separated: https://app.example.com, say.
+
+    Anywhere else is refused: a link of ours that leads to a stranger's page is a gift to who fishes for passwords.
+    """
+
+    platform_seconds_max: Annotated[float, Field(gt=0, le=4)] = 3.5
+    """What a request may take from its body on, with all that is asked of Stripe: short enough for 5 s in all."""
+
+    key_requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
+    """What each API key may ask of this process; several processes allow as many times that."""
+
+    body_bytes_max: Annotated[int, Field(ge=1_024, le=1_048_576)] = 65_536
+    """Far above what any request needs."""
+
+    database_connections_max: Annotated[int, Field(ge=1, le=100)] = 8
+    """Connections to PostgreSQL at once; who comes next waits for a turn, within the time of its request."""
+
+    @field_validator("platform_return_origins")
+    @classmethod
+    def _origins_are_whole(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(RETURN_ORIGIN.fullmatch(origin) for origin in given):
+            raise ValueError(
+                "each must be an origin, such as https://app.example.com, in lower case and without a path"
+            )
+        return given
+
+    @model_validator(mode="after")
+    def _people_come_back_safely(self) -> Self:
+        if self.in_production and not all(origin.startswith("https://") for origin in self.platform_return_origins):
+            raise ValueError("PLATFORM_RETURN_ORIGINS must be https in production")
+        return self
 
 
 class StripeCatalogSettings(StripeSettings):
