@@ -18,6 +18,7 @@ from aiohttp import web
 
 from simulator.happenings import Json
 from simulator.refusals import Refused
+from simulator.server import expand
 from simulator.server.desk import Desk
 from simulator.server.errors import error_of, our_fault, too_fast
 from simulator.server.faults import Fault, FaultKind
@@ -111,7 +112,7 @@ class Api:
         return _Understood(
             route=route,
             call=Call(self._desk, request.path, ids, route.accepts.read(raw)),
-            expand=_EXPAND("expand", {"0": paths} if isinstance(paths, str) else paths),  # Stripe takes both.
+            expand=expand.checked(_EXPAND("expand", {"0": paths} if isinstance(paths, str) else paths)),
             api_version=shape_version(request.headers.get("Stripe-Version", self._desk.api_version)),
             idempotency_key=request.headers.get("Idempotency-Key"),
             asked=asked,
@@ -122,7 +123,9 @@ class Api:
         keys, key = self._desk.keys, understood.idempotency_key or ""
         saved = keys.claim(key, understood.asked, self._desk.world.now)
         if saved:
-            entry.replayed = True
+            entry.replayed, entry.fault = True, None
+            if fault:
+                fault.spare()
             return saved
         try:
             saved = await self._begin(understood, entry, fault)

@@ -16,15 +16,21 @@ Include = Callable[[Json, str], Json | None]
 """From a thing and a name to the list of that name which it shows only when asked; None where there is none."""
 
 
-def expand(shown: Json, paths: list[str], look: Look, include: Include) -> None:
-    """Expand all of *paths* in what is *shown*."""
+def checked(paths: list[str]) -> list[str]:
+    """The *paths*; Refused where they are too many or too long, before anything is done."""
     if len(paths) > PATHS_MAX:
         raise Refused(f"You can expand {PATHS_MAX} properties at most.", param="expand")
     for path in paths:
         steps = path.split(".")
         if len(steps) > DEPTH_MAX + (steps[0] == "data"):
             raise Refused(f"You cannot expand more than {DEPTH_MAX} levels of a property ({path}).", param="expand")
-        _Expansion(path, look, include).follow(shown, steps)
+    return paths
+
+
+def expand(shown: Json, paths: list[str], look: Look, include: Include) -> None:
+    """Expand all of *paths* in what is *shown*."""
+    for path in paths:
+        _Expansion(path, look, include).follow(shown, path.split("."))
 
 
 class _Expansion:

@@ -62,6 +62,12 @@ class Fault:
         if self.count is not None:
             self.count -= 1
 
+    def spare(self) -> None:
+        """Take it back: the request was one that had its answer already."""
+        self.struck -= 1
+        if self.count is not None:
+            self.count += 1
+
 
 @dataclass(slots=True)
 class Faults:

@@ -64,6 +64,17 @@ async def test_the_library_repeats_what_failed_and_it_is_done_once(pretend: Pret
     assert customer_count(pretend) == 1
 
 
+async def test_an_answer_that_was_kept_is_given_whatever_strikes(pretend: Pretend) -> None:
+    first = await pretend.ask("POST", "/v1/customers", FORM, Idempotency_Key="k")
+    await pretend.fault(kind="error", method="POST", count=1)
+
+    again = await pretend.ask("POST", "/v1/customers", FORM, Idempotency_Key="k")
+    other = await pretend.ask("POST", "/v1/customers", FORM, Idempotency_Key="another")
+
+    assert again[:2] == first[:2]
+    assert other[0] == 500
+
+
 async def test_a_slow_answer_is_the_right_one(pretend: Pretend) -> None:
     await pretend.fault(kind="slow", seconds=0.01)
 
