@@ -60,7 +60,8 @@ class Deeds:
         if request.object_kind not in PLACES:
             raise Refused("unknown_object_kind")
         shown = await self._read(path(*PLACES[request.object_kind], request.object_id))
-        return [shown, *(await self._sessions_of(shown) if request.why is Why.OWNER_UNKNOWN else [])]
+        # The session first: what names an owner is heard before what names nobody.
+        return [*(await self._sessions_of(shown) if request.why is Why.OWNER_UNKNOWN else []), shown]
 
     async def _sessions_of(self, shown: Answer) -> list[Answer]:
         """The Checkout session of a guest's payment: it alone tells what the platform calls whoever paid."""

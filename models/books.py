@@ -7,7 +7,7 @@ the same order give the same numbers again.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -18,8 +18,8 @@ from models import (
     lines,
     payments,
     prices,
+    stripe_answers,
     stripe_events,
-    stripe_objects,
     subscriptions,
 )
 from models.base import Decision, Envelope, Note, Refusal
@@ -30,9 +30,11 @@ from models.events import Event, SubscriptionChanged, SubscriptionMoved
 from models.lines import Second
 from models.objects import ObjectSeen
 from models.payments import About, Payment
+from models.stripe_answers import AskedInVain
 from models.stripe_events import Fact, SubscriptionSeen
 from models.stripe_requests import Retrieve, StripeRequested, Why
 from models.subscriptions import Line, Version
+from models.thin_events import ThinSeen
 
 Identity = tuple[str, str]
 
@@ -201,8 +203,9 @@ def object_floors(facts: Iterable[Fact]) -> dict[str, Second]:
 
 def touched(facts: Iterable[Fact]) -> set[str]:
     """The ids of all pieces that these facts touch; those of their causes are wanted, too."""
-    seen = (fact.body for fact in facts)
-    return {piece for body in seen if isinstance(body, ObjectSeen) for piece in causes.touched(body)}
+    bodies = [fact.body for fact in facts]
+    shown = {piece for body in bodies if isinstance(body, ObjectSeen) for piece in causes.touched(body)}
+    return shown | {body.object_id for body in bodies if isinstance(body, AskedInVain)}
 
 
 def account_of(books: Books, owner: Owner) -> str | None:
@@ -217,7 +220,7 @@ def _lower(found: dict[str, Second], object_id: str, second: Second) -> None:
 
 def _must_wait(books: Books, fact: Fact) -> bool:
     """Whether nobody knows yet whose this fact is.  What Stripe answers when asked does not wait for more."""
-    if not isinstance(fact.body, ObjectSeen) or fact.envelope.type.endswith(stripe_objects.ANSWERED):
+    if not isinstance(fact.body, ObjectSeen) or fact.envelope.type.endswith(stripe_answers.ANSWERED):
         return False
     return not causes.is_owned(books.pieces, fact.envelope, fact.body)
 
@@ -283,6 +286,10 @@ def _hear_body(books: Books, fact: Fact, catalog: Catalog) -> Decision[None, Eve
         return _hear_subscription(books, fact.envelope, fact.body, catalog)
     if isinstance(fact.body, ObjectSeen):
         return _hear_object(books, fact.envelope, fact.body, catalog)
+    if isinstance(fact.body, ThinSeen):
+        return Decision(None, (_wanted(fact, fact.body.object_kind, fact.body.object_id, Why.THIN_EVENT),))
+    if isinstance(fact.body, AskedInVain):
+        return _hear_refusal(books, fact.body)
     return Decision(None, refusal=None if fact.envelope.type in customers.TYPES else Refusal.NOT_OURS)
 
 
@@ -315,6 +322,14 @@ def _hear_object(books: Books, heard: Envelope, seen: ObjectSeen, catalog: Catal
     return Decision(None, tuple(events), taken.refusal, taken.note)
 
 
+def _hear_refusal(books: Books, refused: AskedInVain) -> Decision[None, Event]:
+    """What Stripe has no such object of is nobody's: those who wait for its owner need not any more."""
+    if refused.nobody_knows:
+        members = causes.cause_of(books.pieces, [refused.object_id]) or (Piece(refused.object_id),)
+        books.pieces |= {one.object_id: replace(one, ownerless=True) for one in members}
+    return Decision(None)
+
+
 def _hear_payments(books: Books, members: Mapping[str, Piece], about: About) -> Iterable[Event]:
     before = {one: books.payments[one] for one in members if one in books.payments}
     after = payments.payments_of(members.values())
@@ -328,7 +343,7 @@ def ask_for_owner(fact: Fact) -> StripeRequested:
     """What Stripe is asked when nobody tells whose a fact is."""
     assert isinstance(fact.body, ObjectSeen), "only what shows an object of a payment waits"
     kind, object_id = causes.to_be_asked(fact.body)
-    return _request(fact, Retrieve(object_kind=kind, object_id=object_id, why=Why.OWNER_UNKNOWN), None)
+    return _wanted(fact, kind, object_id, Why.OWNER_UNKNOWN)
 
 
 def _asked(fact: Fact, account_id: str | None) -> StripeRequested:
@@ -336,16 +351,16 @@ def _asked(fact: Fact, account_id: str | None) -> StripeRequested:
     object_id = fact.body.object_id if isinstance(fact.body, ObjectSeen) else fact.envelope.subject
     kind = fact.body.after.kind if isinstance(fact.body, ObjectSeen) else SUBSCRIPTION
     assert object_id is not None, "what is put in order has an id"
-    return _request(fact, Retrieve(object_kind=kind, object_id=object_id, why=Why.AMBIGUOUS_ORDER), account_id)
+    return _wanted(fact, kind, object_id, Why.AMBIGUOUS_ORDER, account_id)
 
 
-def _request(fact: Fact, request: Retrieve, account_id: str | None) -> StripeRequested:
+def _wanted(fact: Fact, kind: str, object_id: str, why: Why, account_id: str | None = None) -> StripeRequested:
     return StripeRequested(
-        subject=request.object_id,
+        subject=object_id,
         account_id=account_id,
         as_of=fact.envelope.occurred_at,
         customer_id=fact.envelope.customer,
-        request=request,
+        request=Retrieve(object_kind=kind, object_id=object_id, why=why),
     )
 
 

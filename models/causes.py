@@ -15,7 +15,7 @@ from models.base import Envelope
 from models.customers import account_of_platform
 from models.lines import Line, Version
 from models.objects import OF_PAYMENTS, Kind, ObjectSeen, State
-from models.stripe_objects import ANSWERED
+from models.stripe_answers import ANSWERED
 
 ObjectLine: TypeAlias = Line[State]
 

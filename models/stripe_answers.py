@@ -12,12 +12,47 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from models.base import Identifier, Model
+from models.stripe_slices import StripeSlice
+
 ANSWERED: Final = ".retrieved"
 """What an answer's type ends with; before it stands Stripe's word for the object."""
 
 REQUEST_FAILED: Final = "stripe.request.failed"
+UNKNOWN_THINGS: Final = frozenset({"resource_missing", "unknown_object_kind"})
 FAILED_REQUEST: Final = "stripe_request"
 """What stands for an object in a failure; Stripe has none of that name."""
+
+
+class AskedInVain(Model):
+    """What Stripe would not show, and why: a code of its own, or of ours."""
+
+    object_id: Identifier
+    reason: str
+
+    @property
+    def nobody_knows(self) -> bool:
+        """Whether there is nothing to be known: Stripe has no such object."""
+        return self.reason in UNKNOWN_THINGS
+
+
+class _Refused(StripeSlice):
+    id: Identifier
+    reason: str
+
+
+class _Data(StripeSlice):
+    object: _Refused
+
+
+class _Failed(StripeSlice):
+    data: _Data
+
+
+def read_failed(raw: bytes) -> AskedInVain:
+    """Read a failure.  Raises ValidationError when it is none."""
+    refused = _Failed.model_validate_json(raw).data.object
+    return AskedInVain(object_id=refused.id, reason=refused.reason)
 
 
 @dataclass(frozen=True, slots=True)

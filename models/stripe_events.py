@@ -14,13 +14,15 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError, model_validator
 
-from models import stripe_objects
+from models import stripe_answers, stripe_objects, thin_events
 from models.base import Envelope, Identifier, Model, Moment
 from models.objects import ObjectSeen
+from models.stripe_answers import AskedInVain
 from models.stripe_slices import Reference, Second, StripeSlice, moment
+from models.thin_events import ThinSeen
 
 SUBSCRIPTION_TYPES: Final = "customer.subscription."
-SUBSCRIPTION_ANSWERED: Final = f"subscription{stripe_objects.ANSWERED}"
+SUBSCRIPTION_ANSWERED: Final = f"subscription{stripe_answers.ANSWERED}"
 
 OLDEST_KNOWN_API_VERSION: Final = "2017-12-14"
 NEWEST_KNOWN_API_VERSION: Final = "2026-10-28.endive"
@@ -140,7 +142,7 @@ class SubscriptionSeen(Model):
     before: Snapshot | None
 
 
-Seen = SubscriptionSeen | ObjectSeen
+Seen = SubscriptionSeen | ObjectSeen | ThinSeen | AskedInVain
 _SEEN: Final = TypeAdapter[Seen](Seen)
 
 _READ_FROM_EVENTS: Final = {"type", "customer", "account", "occurred_at", "livemode"}
@@ -209,6 +211,10 @@ def read_subscription(raw: bytes) -> SubscriptionSeen:
 def _seen(fact_type: str, raw: bytes) -> Seen | None:
     if concerns_subscription(fact_type):
         return read_subscription(raw)
+    if thin_events.is_thin(fact_type):
+        return thin_events.read(raw)
+    if fact_type == stripe_answers.REQUEST_FAILED:
+        return stripe_answers.read_failed(raw)
     return stripe_objects.read(raw) if stripe_objects.shows_object(fact_type) else None
 
 

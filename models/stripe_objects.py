@@ -16,6 +16,7 @@ from models import objects
 from models.base import Identifier
 from models.money import Currency, MinorUnits
 from models.objects import Kind, ObjectSeen, State
+from models.stripe_answers import ANSWERED
 from models.stripe_slices import Reference, Second, StripeSlice, moment
 
 PREFIXES: Final = (
@@ -28,9 +29,6 @@ WITHOUT_OBJECT: Final = frozenset({"invoice.upcoming", "invoice.will_be_due", "i
 """A preview has no id: there is nothing yet to be believed."""
 
 CUSTOMER_TYPES: Final = frozenset({"customer.created", "customer.updated", "customer.deleted"})
-ANSWERED: Final = ".retrieved"
-"""What the types of our own questions' answers end with; before it stands Stripe's name of the object."""
-
 SliceT = TypeVar("SliceT", bound=StripeSlice)
 ItemT = TypeVar("ItemT")
 

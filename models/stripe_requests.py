@@ -21,6 +21,7 @@ class Why(StrEnum):
 
     AMBIGUOUS_ORDER = "ambiguous_order"  # Facts of one second could not be ordered by what they carry.
     OWNER_UNKNOWN = "owner_unknown"  # A fact has waited, and nothing has told whose it is.
+    THIN_EVENT = "thin_event"  # Stripe said that something happened to it, and did not show it.
     DRIFT = "drift"  # A comparison found what no fact explains.
 
 

@@ -106,7 +106,7 @@ async def test_whoever_looks_for_the_owner_of_a_guests_payment_is_shown_the_sess
     name = intent["id"] if kind == "payment_intent" else intent["latest_charge"]
 
     alone = await deeds.do("evt-1", retrieve(kind, name))
-    shown, told = await deeds.do("evt-2", retrieve(kind, name, Why.OWNER_UNKNOWN))
+    told, shown = await deeds.do("evt-2", retrieve(kind, name, Why.OWNER_UNKNOWN))
 
     assert [answer.object["object"] for answer in alone] == [kind]
     assert shown.object["customer"] is None

@@ -51,7 +51,7 @@ async def test_the_mock_refuses_what_stripe_does_not_know(client: StripeClient) 
 async def test_each_kind_of_object_is_where_we_look_for_it(client: StripeClient, kind: str) -> None:
     request = Retrieve(object_kind=kind, object_id="x_1", why=Why.OWNER_UNKNOWN)
 
-    shown, *_ = await Deeds(client, Asking()).do("evt-1", request)
+    *_, shown = await Deeds(client, Asking()).do("evt-1", request)
 
     assert shown.object["object"] == kind
 

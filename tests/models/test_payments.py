@@ -15,8 +15,9 @@ from models.customers import account_of_customer, account_of_platform
 from models.events import AlertRaised, PaymentMerged, Rule
 from models.payments import Kind, Payment, Status
 from models.stripe_events import Fact
+from models.stripe_requests import Retrieve, StripeRequested, Why
 from tests.models import support_payments as told
-from tests.models.support_facts import BASIL, BEFORE_BASIL, NOON, Json, envelope_of
+from tests.models.support_facts import BASIL, BEFORE_BASIL, NOON, Json, envelope, envelope_of
 from tests.models.support_payments import DAY, PAYMENT_SHAPES, STORIES, Told
 from tests.models.support_shelf import Shelf
 
@@ -283,3 +284,55 @@ def test_a_body_that_does_not_say_what_it_must_is_unreadable_and_the_words_name_
     with pytest.raises(stripe_events.Unreadable, match=field) as unreadable:
         fact_of(event | {"data": event["data"]})
     assert "2900" not in str(unreadable.value)
+
+
+def test_a_thin_event_asks_stripe_for_what_it_does_not_show() -> None:
+    thin = {
+        "id": "evt_thin",
+        "object": "v2.core.event",
+        "created": "2026-09-21T14:13:20.000Z",
+        "livemode": False,
+        "related_object": {"id": "ch_1", "type": "charge", "url": "/v1/charges/ch_1"},
+        "type": "v1.charge.succeeded",
+    }
+    fact = stripe_events.read(envelope("evt_thin", type=thin["type"], subject="ch_1", customer=None), dumped(thin))
+
+    [heard_of] = Shelf().take([fact])
+
+    assert (heard_of.outcome, heard_of.account_id) == (Outcome.APPLIED, None)
+    [asked] = [said.event for said in heard_of.said]
+    assert isinstance(asked, StripeRequested)
+    assert asked.request == Retrieve(object_kind="charge", object_id="ch_1", why=Why.THIN_EVENT)
+
+
+def test_what_stripe_has_no_such_object_of_is_nobodys_and_waits_no_more() -> None:
+    opened = next(event for event in told.refunded_and_disputed(BASIL) if event["type"] == "charge.dispute.created")
+    shelf, _ = heard([opened])
+    failed = {"data": {"object": {"id": "pi_1", "object": "stripe_request", "reason": "resource_missing"}}}
+    answer = envelope("ans_1", type="stripe.request.failed", subject="pi_1", customer=None)
+
+    said = shelf.take([stripe_events.read(answer, dumped(failed))])
+
+    assert [(one.fact.envelope.id, one.outcome, one.account_id) for one in said] == [
+        ("ans_1", Outcome.APPLIED, None),
+        (opened["id"], Outcome.APPLIED, None),
+    ]
+    assert not shelf.waiting
+
+
+def test_two_facts_that_only_their_ids_can_order_make_stripe_asked() -> None:
+    one = Told(BASIL).tell("invoice.updated", told.invoice(status="open", amount_due=1)).events[0]
+    other = Told(BASIL).tell("invoice.updated", told.invoice(status="open", amount_due=2)).events[0] | {"id": "evt_x"}
+
+    requests = [
+        said.event.request
+        for one_heard in heard([one, other])[1]
+        for said in one_heard.said
+        if isinstance(said.event, StripeRequested)
+    ]
+
+    assert requests == [Retrieve(object_kind="invoice", object_id="in_1", why=Why.AMBIGUOUS_ORDER)]
+
+
+def dumped(event: Json) -> bytes:
+    return json.dumps(event).encode()
