@@ -80,6 +80,7 @@ class Answers:
             return [self._failed(asked, Refused(UNREADABLE))], UNREADABLE
         try:
             answers = await self._deeds.do(asked.cause, asked.request)
+            bodies = [stripe_answers.shown(answer.object, self._told(asked, answer)) for answer in answers]
         except Refused as refused:
             return [self._failed(asked, refused)], "refused"
         except StripeTrouble:
@@ -87,7 +88,6 @@ class Answers:
         except Exception:  # Whatever we did wrong, the others behind it are not to wait for its repair.
             log.exception("a request could not be carried out", cause=asked.cause, kind=asked.request.kind)
             return [self._failed(asked, Refused(OUR_MISTAKE))], OUR_MISTAKE
-        bodies = [stripe_answers.shown(answer.object, self._told(asked, answer)) for answer in answers]
         if max(map(len, bodies)) > BODY_BYTES_MAX:
             return [self._failed(asked, Refused(TOO_LARGE))], TOO_LARGE
         return bodies, "shown"

@@ -73,6 +73,10 @@ API_VERSION: Final = "2026-10-28.endive"
 """What we ask in, whatever the account's default is: the shape of an answer must not change behind our back."""
 
 PAGE_OBJECTS: Final = 100
+TIMEOUT: Final = "timeout"
+FAIR_SECONDS: Final = 1.0
+"""Who waits for less and hears nothing has learned nothing about Stripe."""
+
 _GROUPED: Final = frozenset({"billing", "billing_portal", "checkout", "core", "radar"})
 
 ASKED: Final = Counter("stripe_requests", "Requests to Stripe, by what came of them", ["method", "resource", "outcome"])
@@ -310,10 +314,11 @@ class StripeClient:
         began = clock.monotonic()
         if not self._circuit.admits(began):
             raise self._kept_back(began)
+        seconds_max = min(time.left, self._limits.try_seconds_max)
         try:
-            answer = await self._send(request, min(time.left, self._limits.try_seconds_max))
+            answer = await self._send(request, seconds_max)
         except StripeTrouble as trouble:
-            self._learn(trouble, clock.monotonic())
+            self._learn(trouble, clock.monotonic(), seconds_max)
             _count(request, type(trouble).__name__, began)
             raise
         except BaseException:  # Cancelled: the caller did not wait for what Stripe says.
@@ -350,13 +355,15 @@ class StripeClient:
         except stripe.StripeError as error:
             raise _trouble(error, writes=request.writes) from None
         except TimeoutError:
-            raise _unanswered("timeout", writes=request.writes) from None
+            raise _unanswered(TIMEOUT, writes=request.writes) from None
         request_id = response.headers.get("request-id")
         return Answer(response.data, _answered_at(response.headers), request_id, request.idempotency_key)
 
-    def _learn(self, trouble: StripeTrouble, now: float) -> None:
+    def _learn(self, trouble: StripeTrouble, now: float, seconds_max: float) -> None:
         """Tell the circuit what a try's trouble says of Stripe: a refusal is an answer, silence is none."""
-        if trouble.status is None or trouble.status >= SERVER_ERRORS:
+        if trouble.reason == TIMEOUT and seconds_max < min(FAIR_SECONDS, self._limits.try_seconds_max):
+            self._circuit.gave_up()
+        elif trouble.status is None or trouble.status >= SERVER_ERRORS:
             self._circuit.failed(now)
         else:
             self._circuit.succeeded()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+REDIRECTS: Final = 300
 SERVER_ERRORS: Final = 500
 UNAUTHORIZED: Final = 401
 CONFLICT: Final = 409
@@ -59,7 +60,7 @@ class KeptFailure(Unknown):
 
 
 def judge(status: int, headers: Mapping[str, str], body: object, *, writes: bool) -> StripeTrouble:
-    """What an answer that is no success means.  *headers* are looked up in any case of letters."""
+    """What an answer means that is no success, or cannot be read.  *headers* are found in any case of letters."""
     error = _error(body)
     code = _word(error.get("code")) or _word(error.get("type")) or f"http_{status}"
     told: dict[str, Any] = {
@@ -72,7 +73,7 @@ def judge(status: int, headers: Mapping[str, str], body: object, *, writes: bool
         return Again(code, **told)
     if status == UNAUTHORIZED:  # The key, not the question: with the right key all of it may succeed.
         return Again(KEY_REFUSED, **told)
-    if status < SERVER_ERRORS:
+    if REDIRECTS <= status < SERVER_ERRORS:
         return Refused(code, **told)
     if not writes:
         return Again(code, **told)

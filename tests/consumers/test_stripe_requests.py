@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from consumers.facts import Facts, Untold
+from consumers.facts import BODY_BYTES_MAX, Facts, Untold
 from consumers.stripe_deeds import Deeds
 from consumers.stripe_requests import Answers, Requests, Rounds, consumer_of
 from models.base import Envelope, Source
@@ -30,7 +30,7 @@ from ops.local.providers import KafkaServer
 from ops.local.waiting import until
 from runtime import clock
 from runtime.keys import Keyring
-from runtime.stripe_client import Asking, StripeClient, path
+from runtime.stripe_client import Answer, Asking, StripeClient, path
 from runtime.stripe_patience import Patience
 from store.outbox import EVENT_SOURCE, SPEC_VERSION
 from tests.consumers.support_shop import make, paid
@@ -63,6 +63,20 @@ class DeafFacts(Facts):
             self.tries -= 1
             raise Untold("away")
         await super().tell(bodies, received_at)
+
+
+class BadRelease(Deeds):
+    """Our own bugs: one deed that breaks, one answer that no topic takes, one that shows nothing."""
+
+    async def do(self, cause: str, request: Request) -> list[Answer]:
+        match request:
+            case Retrieve(object_id="breaks"):
+                raise KeyError("the customer's secret")
+            case Retrieve(object_id="large"):
+                return [Answer({"id": "large", "object": "customer", "name": "x" * BODY_BYTES_MAX}, clock.now())]
+            case Retrieve(object_id="empty"):
+                return [Answer({}, clock.now())]
+        return await super().do(cause, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +271,22 @@ async def test_a_third_of_all_requests_broken_every_refund_is_made_once_and_told
     assert Counter((one["payment_intent"], one["amount"]) for one in told) == Counter(sums)
 
 
+async def test_our_own_mistake_is_told_and_holds_up_nobody(post: Post, client: StripeClient) -> None:
+    customer = await make(client, "customers")
+    await post.ask(*(retrieve(name) for name in ("breaks", "large", "empty", customer["id"])))
+
+    async with replace(post, deeds=BadRelease(client, Asking())).answering():
+        await post.until_at(4)
+
+    told = {event["data"]["object"]["id"]: event["data"]["object"].get("reason") for event in await post.told()}
+    assert told == {
+        "breaks": "our_mistake",
+        "large": "answer_too_large",
+        "empty": "our_mistake",
+        customer["id"]: None,
+    }
+
+
 async def test_the_process_starts_by_its_settings_answers_and_ends_when_told(
     kafka: KafkaServer, keyring: Keyring, tmp_path: Path, client: StripeClient, pretend: Pretend
 ) -> None:
@@ -317,7 +347,8 @@ async def _all_of(options: dict[str, Any], name: str) -> list[Any]:
 
 
 def _said(request: Request) -> bytes:
-    event = StripeRequested(subject="x_1", account_id="ac_1", as_of=moment(0), request=request)
+    subject = request.object_id if isinstance(request, Retrieve) else "x_1"
+    event = StripeRequested(subject=subject, account_id="ac_1", as_of=moment(0), request=request)
     return event.model_dump_json().encode()
 
 

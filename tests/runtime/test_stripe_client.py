@@ -5,6 +5,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,8 +16,10 @@ from models.stripe_events import NEWEST_KNOWN_API_VERSION
 from runtime import metrics
 from runtime.stripe_circuit import Circuit
 from runtime.stripe_client import API_VERSION, Again, Answer, Asking, Cause, Refused, StripeClient, Unknown, Write, path
+from runtime.stripe_patience import Patience
 from tests.support_stripe import HURRIED, KEY, Pretend, pretending
 
+TWICE = replace(HURRIED, patience=Patience(retries_max=1, pause_seconds_first=0.01))
 DEEDS = 20
 CUSTOMERS = path("customers")
 
@@ -99,13 +102,13 @@ async def test_a_deed_whose_answer_never_came_is_unknown_and_done_once_when_aske
 
 
 async def test_what_was_certainly_not_heard_is_not_unknown(pretend: Pretend) -> None:
-    async with pretend.client() as client:
+    async with pretend.client(TWICE) as client:
         pretend.fault("rate_limit")
         with pytest.raises(Again, match="rate_limit"):
-            await do(client, "deed", within_seconds=0.5)
-    async with StripeClient(KEY, "http://127.0.0.1:9", HURRIED) as client:
+            await do(client, "deed")
+    async with StripeClient(KEY, "http://127.0.0.1:9", TWICE) as client:
         with pytest.raises(Again, match="unreachable"):
-            await do(client, "deed", within_seconds=0.1)
+            await do(client, "deed")
 
 
 async def test_who_cannot_look_does_not_ask_anew(pretend: Pretend, client: StripeClient) -> None:
@@ -143,21 +146,70 @@ async def test_a_wrong_key_is_said_at_once_and_may_be_put_right(pretend: Pretend
 
 
 async def test_while_stripe_is_silent_nobody_is_kept_waiting_and_one_finds_out_when_it_speaks(pretend: Pretend) -> None:
-    limits = replace(HURRIED, try_seconds_max=0.05, circuit=lambda: Circuit(failures_max=5, open_seconds=0.3))
-    async with pretend.client(limits) as client:
+    circuit = Circuit(failures_max=5, open_seconds=60)
+    async with pretend.client(replace(HURRIED, try_seconds_max=0.05, circuit=lambda: circuit)) as client:
         pretend.fault("hang")
         with pytest.raises(Again, match="circuit_open"):
-            await client.read(CUSTOMERS, asking=Asking(within_seconds=0.5))
+            await client.read(CUSTOMERS)
         sent = len(pretend.desk.journal.entries)
         with pytest.raises(Again, match="circuit_open"):
             await client.ready()
         pretend.heal()
+        circuit._opens_again_at = 0.0  # A minute later.
 
         await client.read(CUSTOMERS)
 
         await client.ready()
         assert sent == 5
         assert len(pretend.desk.journal.entries) == sent + 1
+
+
+@asynccontextmanager
+async def somebody_else(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that is no Stripe: it says one thing to all, and hangs up."""
+    heard: list[bytes] = []
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+
+
+@pytest.mark.parametrize(
+    ("answer", "means"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", Unknown),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\n{"id": "cus_', Unknown),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>", Unknown),
+        (b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", Refused),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 6\r\n\r\n<html>", Refused),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", Unknown),
+        (b"", Unknown),
+    ],
+)
+async def test_what_does_not_speak_as_stripe_does_is_never_taken_for_an_answer(
+    answer: bytes, means: type[Exception]
+) -> None:
+    async with somebody_else(answer) as (address, heard), StripeClient(KEY, address, TWICE) as client:
+        with pytest.raises(means) as raised:
+            await client.write(deed("deed"), _look_for_nothing)
+
+    assert type(raised.value) is means
+    assert not [request for request in heard if b"/elsewhere" in request]
+
+
+async def test_people_in_a_hurry_do_not_shut_stripe_off_for_everybody(pretend: Pretend) -> None:
+    limits = replace(HURRIED, try_seconds_max=5.0, circuit=lambda: Circuit(failures_max=1))
+    async with pretend.client(limits) as client:
+        pretend.fault("hang", count=1)
+        with pytest.raises(Again, match="timeout"):
+            await client.read(CUSTOMERS, asking=Asking(within_seconds=0.5))
+
+        await client.ready()
 
 
 async def test_a_list_is_read_to_its_end(pretend: Pretend, client: StripeClient) -> None:

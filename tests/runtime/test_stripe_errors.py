@@ -53,6 +53,11 @@ def test_after_a_broken_answer_a_question_may_be_put_again_and_a_deed_may_have_b
     assert type(trouble(503, writes=True)) is Unknown
 
 
+def test_a_success_that_cannot_be_read_may_have_been_one() -> None:
+    assert type(judge(200, {}, None, writes=True)) is Unknown
+    assert type(judge(200, {}, None, writes=False)) is Again
+
+
 @pytest.mark.parametrize("header", [{"Idempotent-Replayed": "true"}, {"Stripe-Should-Retry": "false"}])
 def test_a_failure_that_the_same_key_would_get_again_is_kept(header: Mapping[str, str]) -> None:
     assert type(trouble(500, headers=header)) is KeptFailure
