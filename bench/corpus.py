@@ -28,9 +28,11 @@ BYTES_MIN: Final = 5_000
 BYTES_MAX: Final = 9_000
 
 MARK: Final = b"GENERATE"
-_IDS: Final = re.compile(
-    rb"\b((?:evt|cus|sub|sub_sched|in|il|si|pm|req|pi_secret)_)[A-Za-z0-9]{8}(?=[A-Za-z0-9]{6})|\b(acct-)(?=\d)"
+_PREFIXES: Final = (
+    b"bpc bps ch cn cnli cs_test cus di du evt ii il in inpay issfr li pi pm promo py pyr re req seti si sub sub_sched"
+    b" txn upcoming_in"
 )
+_IDS: Final = re.compile(rb"\b((?:%b)_)[A-Za-z0-9]{8}(?=[A-Za-z0-9]{6})|\b(acct-)(?=\d)" % b"|".join(_PREFIXES.split()))
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 _CREATED: Final = 1_111_111_111  # Stand-ins in the template of `about`, found nowhere else in it.

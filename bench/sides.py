@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from bench import servers
-from models.topics import ALERTS, DAY_MS, PARKED, STRIPE_EVENTS, SUBSCRIPTIONS, Topic
+from models.topics import ALERTS, DAY_MS, PARKED, PAYMENTS, STRIPE_EVENTS, STRIPE_REQUESTS, SUBSCRIPTIONS, Topic
 from ops import topics
 from ops.local import folders, health, ports, programs
 from ops.local.child import Child, describe
@@ -197,7 +197,8 @@ class Ground:
 
     def our_books(self) -> Books:
         """Where ours are seen."""
-        return Books(self.stack.postgres.url(Role.APP), OUR_GROUP, (SUBSCRIPTIONS.name, ALERTS.name, PARKED.name))
+        said = (SUBSCRIPTIONS, PAYMENTS, ALERTS, STRIPE_REQUESTS, PARKED)
+        return Books(self.stack.postgres.url(Role.APP), OUR_GROUP, tuple(topic.name for topic in said))
 
     def our_ingresses(self, wish: Wish) -> list[Part]:
         """As many of our doors as were wished for, on one port."""

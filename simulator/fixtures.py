@@ -7,7 +7,7 @@ from simulator.happenings import Happening
 from simulator.shapes import BASIL, render, wire
 from simulator.story import tell
 
-FIXTURE_SEED: Final = 2026
+FIXTURE_SEED: Final = 2027
 FIXTURE_SUBSCRIBERS: Final = 40
 
 

@@ -50,7 +50,7 @@ def tries_without_card(one: Subscriber) -> Script:
     one.customer.card_declines = True
     yield one.days(18, 40)
     one.customer.card_declines = False
-    if one.dice.happens(0.7):
+    if one.dice.happens(0.9):
         subscription.resume()
 
 

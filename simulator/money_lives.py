@@ -42,15 +42,16 @@ def buys_credits(one: Subscriber) -> Script:
 
 
 def is_a_guest(one: Subscriber) -> Script:
-    """Somebody who buys without becoming a customer: declined first, now and then; or walks away."""
-    session = one.open_basket(one.dice.one_of(PACKS_SOLD), guest=True, euros=one.dice.happens(0.3))
+    """Somebody who buys without becoming a customer: walks away, comes back, is declined now and then, and pays."""
+    one.open_basket(one.dice.one_of(PACKS_SOLD), guest=True)
+    yield one.days(1, 9)
+    session = one.open_basket(one.dice.one_of(PACKS_SOLD), guest=True, euros=one.dice.happens(0.5))
     yield one.dice.randrange(20, HOUR_SECONDS)
     if one.dice.happens(0.5):
         with suppress(Refused):
             session.pay(one.dice.one_of(("4000000000000002", "4000000000009995")), email=one.email)
         yield one.dice.randrange(20, HOUR_SECONDS)
-    if one.dice.happens(0.7):
-        session.pay("4242424242424242", email=one.email)
+    session.pay("4242424242424242", email=one.email)
 
 
 def pays_by_debit(one: Subscriber) -> Script:
@@ -84,11 +85,16 @@ def checks_out(one: Subscriber) -> Script:
 
 
 def wants_money_back(one: Subscriber) -> Script:
-    """A payment goes back in pieces, or does not arrive; then the whole of the next one."""
-    one.customer.use_card(one.dice.one_of(("pm_card_visa", "pm_card_pendingRefund", "pm_card_refundFail")))
-    subscription = one.subscribe(*PLANS_BY_MONTH)
-    subscription.update(default_payment_method=one.customer.default_payment_method)
-    yield one.days(32, 40)
+    """A payment goes back in pieces, late, or does not arrive; then what is left of a renewal."""
+    one.subscribe(*PLANS_BY_MONTH)
+    for card in ("pm_card_refundFail", "pm_card_pendingRefund"):
+        yield one.days(5, 16)
+        one.open_basket(one.dice.one_of(PACKS_SOLD)).pay(card)
+        yield one.days(1, 4)
+        charge = _last_charge(one)
+        if charge:
+            Refund.of(charge, one.dice.randint(1, charge.refundable_minor))
+    yield one.days(10, 20)
     for _ in range(2):
         charge = _last_charge(one)
         if charge and charge.refundable_minor:
@@ -100,19 +106,16 @@ def wants_money_back(one: Subscriber) -> Script:
 
 
 def quarrels(one: Subscriber) -> Script:
-    """The bank takes the money back, or asks; evidence wins it, or does not."""
-    card = one.dice.one_of(("pm_card_createDispute", "pm_card_createDisputeInquiry", "pm_card_createIssuerFraudRecord"))
-    one.open_basket(one.dice.one_of(PACKS_SOLD)).pay(card)
-    yield one.days(1, 5)
-    dispute = next(
-        (two for two in one.world.shelf.all("dispute") if two.charge.body["customer"] == one.customer.id), None
-    )
-    if dispute is None:
+    """The bank takes the money back, asks, or warns; evidence wins it, or does not."""
+    for card in ("pm_card_createDispute", "pm_card_createDisputeInquiry", "pm_card_createIssuerFraudRecord"):
+        one.open_basket(one.dice.one_of(PACKS_SOLD)).pay(card)
         charge = _last_charge(one)
-        if charge:
+        yield one.days(1, 5)
+        dispute = next((dispute for dispute in one.world.shelf.all("dispute") if dispute.charge is charge), None)
+        if dispute:
+            yield from _argues(one, dispute)
+        elif charge:
             Refund.of(charge, reason="fraudulent")
-        return
-    yield from _argues(one, dispute)
 
 
 def quarrels_over_a_plan(one: Subscriber) -> Script:
@@ -198,17 +201,22 @@ def leaves_a_deposit(one: Subscriber) -> Script:
 
 
 def thinks_twice_about_paying(one: Subscriber) -> Script:
-    """An upgrade that waits for its money: it comes in time, or the update is dropped."""
+    """An upgrade that waits for its money: the first is dropped for want of it, the second comes in time."""
     subscription = one.subscribe("mid_monthly")
-    yield one.days(3, 20)
-    one.customer.card_declines = True
-    items = [{"id": subscription.plan_item["id"], "price": price_for(one.world, PLAN_OFFERS["high_monthly"])["id"]}]
-    subscription.update(items=items, proration_behavior="always_invoice", payment_behavior="pending_if_incomplete")
-    yield one.dice.randrange(60, 10 * HOUR_SECONDS)
-    one.customer.card_declines = False
-    invoice = subscription.latest_invoice
-    if invoice and one.dice.happens(0.6):
-        invoice.collect(off_session=False)
+    for comes in (False, True):
+        yield one.days(3, 20)
+        one.customer.card_declines = True
+        price = price_for(one.world, PLAN_OFFERS["high_monthly"])["id"]
+        subscription.update(
+            items=[{"id": subscription.plan_item["id"], "price": price}],
+            proration_behavior="always_invoice",
+            payment_behavior="pending_if_incomplete",
+        )
+        yield one.dice.randrange(60, 10 * HOUR_SECONDS)
+        one.customer.card_declines = False
+        invoice = subscription.latest_invoice
+        if comes and invoice:
+            invoice.collect(off_session=False)
 
 
 def changes_cards(one: Subscriber) -> Script:
@@ -250,7 +258,7 @@ def _argues(one: Subscriber, dispute: Dispute) -> Script:
     if dispute.is_inquiry and one.dice.happens(0.5):
         dispute.escalate()
         yield one.days(1, 3)
-    if one.dice.happens(0.7):
+    if one.dice.happens(0.8):
         dispute.update(evidence={"uncategorized_text": "We delivered."}, submit=False)
         yield one.dice.randrange(60, DAY_SECONDS)
         dispute.update(evidence={"uncategorized_text": one.dice.one_of((WINNING, LOSING))}, submit=True)

@@ -75,19 +75,21 @@ def tell(
 ) -> World:
     """The world after so many months with so many subscribers; at least *tie_share* of them have their ties."""
     world = World(seed, start_seconds)
+    unlived = list(LIVES)
     for number in range(subscribers):
         # Spread evenly and exactly, so that the share holds in every story and not only on average.
         tied = int((number + 1) * tie_share) > int(number * tie_share)
-        _let_arrive(world, number, tied=tied)
+        _let_arrive(world, number, unlived, tied=tied)
     world.advance(months_after(start_seconds, months))
     return world
 
 
-def _let_arrive(world: World, number: int, *, tied: bool) -> None:
+def _let_arrive(world: World, number: int, unlived: list[Life], *, tied: bool) -> None:
     dice = Dice(f"{world.seed}/arrival/{number}")
     kinds = [life for life in LIVES if not tied or life not in UNTIED]
     life = dice.one_of(kinds, [LIVES[kind] for kind in kinds])
-    if number < len(LIVES) and (first := list(LIVES)[number]) in kinds:
-        life = first  # So that even a short story has nearly every kind of life.
+    if first := next((kind for kind in unlived if kind in kinds), None):
+        life = first  # So that even a short story has every kind of life.
+        unlived.remove(life)
     arrival = world.now + dice.randrange(ARRIVAL_DAYS * DAY_SECONDS)
     world.at(arrival, lambda: world.play(life(Subscriber(world, number, tied=tied))))
