@@ -95,7 +95,7 @@ class PaymentIntent(_Object):
     amount_minor: int
     amount_received_minor: int
     latest_charge_id: Identifier | None
-    invoice_id: Identifier | None  # Before basil only.
+    invoice_id: Identifier | None  # Before basil, and in the newest versions, as the order that it pays.
     error_code: str | None
     purpose: str | None  # `metadata.kind`: what the platform sells with it.
     created_at: Moment

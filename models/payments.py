@@ -194,7 +194,8 @@ class _Cause:
             for invoice_id, one in self.invoices.items()
             if intent_id in one.payment_intent_ids or one.charge_id in charges
         }
-        return min((one for one in named if one), default=None)
+        # What a version before the last one named holds the cause together, and is in nobody's present.
+        return min((one for one in named if one), default=min(self.invoices, default=None))
 
     def _session_of(self, core: _Core) -> objects.CheckoutSession | None:
         found = (

@@ -6,6 +6,7 @@ An object may be shown by its id or whole.  A status that we do not know is kept
 (https://docs.stripe.com/changelog/basil, https://docs.stripe.com/upgrades)
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
@@ -29,6 +30,8 @@ WITHOUT_OBJECT: Final = frozenset({"invoice.upcoming", "invoice.will_be_due", "i
 """A preview has no id: there is nothing yet to be believed."""
 
 CUSTOMER_TYPES: Final = frozenset({"customer.created", "customer.updated", "customer.deleted"})
+_INVOICE_ID: Final = re.compile(r"in_[A-Za-z0-9_]{1,250}")
+
 SliceT = TypeVar("SliceT", bound=StripeSlice)
 ItemT = TypeVar("ItemT")
 
@@ -54,6 +57,10 @@ class _Charges(StripeSlice):
     data: Many[Reference] = ()
 
 
+class _PaymentDetails(StripeSlice):
+    order_reference: str | None = None
+
+
 class _PaymentIntent(StripeSlice):
     id: Identifier
     status: str
@@ -63,6 +70,7 @@ class _PaymentIntent(StripeSlice):
     latest_charge: Reference | None = None
     charges: _Charges | None = None  # Until 2022-11-15.
     invoice: Reference | None = None
+    payment_details: _PaymentDetails | None = None
     last_payment_error: _Error | None = None
     metadata: _Metadata | None = None
     created: Second
@@ -85,12 +93,18 @@ def _payment_intent(seen: _PaymentIntent) -> objects.PaymentIntent:
         amount_minor=seen.amount,
         amount_received_minor=seen.amount_received or 0,
         latest_charge_id=seen.latest_charge or next(iter(charges), None),
-        invoice_id=seen.invoice,
+        invoice_id=seen.invoice or _ordered(seen.payment_details),
         error_code=(error.code or error.decline_code or "unknown") if error else None,
         purpose=_purpose(seen.metadata),
         created_at=moment(seen.created),
         livemode=seen.livemode,
     )
+
+
+def _ordered(details: _PaymentDetails | None) -> str | None:
+    """The invoice, where Stripe's own billing made the intent; others may write there what they like."""
+    reference = details.order_reference if details else None
+    return reference if reference and _INVOICE_ID.fullmatch(reference) else None
 
 
 class _Charge(StripeSlice):

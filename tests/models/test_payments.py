@@ -55,13 +55,13 @@ def seen(shelf: Shelf) -> dict[str, Any]:
 
 
 def last_words(said: Sequence[Heard]) -> dict[str, Json]:
-    """Each subject's last event, but what depends on when it was heard; what was merged away is as if never said."""
+    """How each subject was told to be last, but for when; what was merged away is as if never said."""
     last: dict[str, Any] = {}
-    for one in (event.event for heard in said for event in heard.said if not isinstance(event.event, AlertRaised)):
+    for one in (event.event for heard in said for event in heard.said):
         if isinstance(one, PaymentMerged):
-            last.pop(f"{one.subject}/payment", None)
-        else:
-            last[f"{one.subject}/{one.type.split('.')[1]}"] = one.model_dump(exclude={"as_of"})
+            last.pop(f"{one.subject}/billing.payment.changed.v1", None)
+        elif one.type.endswith(".changed.v1"):
+            last[f"{one.subject}/{one.type}"] = one.model_dump(exclude={"as_of"})
     return last
 
 
