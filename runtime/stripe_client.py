@@ -17,10 +17,8 @@ counted here holds a key, an address or a name.  (https://docs.stripe.com/api/id
 """
 
 import asyncio
-import hashlib
-import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,8 +26,7 @@ from email.utils import parsedate_to_datetime
 from itertools import count
 from random import random
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias
-from urllib.parse import quote
+from typing import Any, Final, Self
 
 import stripe
 from prometheus_client import Counter, Gauge, Histogram
@@ -52,6 +49,7 @@ from runtime.stripe_errors import (
 )
 from runtime.stripe_patience import Patience
 from runtime.stripe_transport import NotSent, Transport
+from runtime.stripe_words import QUIETLY, Answer, Asking, Cause, Json, Look, Request, Write, path
 
 __all__ = [
     "API_VERSION",
@@ -60,6 +58,7 @@ __all__ = [
     "Asking",
     "Cause",
     "Json",
+    "Look",
     "Refused",
     "StripeClient",
     "StripeTrouble",
@@ -77,8 +76,6 @@ TIMEOUT: Final = "timeout"
 FAIR_SECONDS: Final = 1.0
 """Who waits for less and hears nothing has learned nothing about Stripe."""
 
-_GROUPED: Final = frozenset({"billing", "billing_portal", "checkout", "core", "radar"})
-
 ASKED: Final = Counter("stripe_requests", "Requests to Stripe, by what came of them", ["method", "resource", "outcome"])
 ASKED_AGAIN: Final = Counter("stripe_retries", "Requests that were sent again, by why", ["reason"])
 LOOKED: Final = Counter(
@@ -93,78 +90,6 @@ WAITED: Final = Histogram(
 CIRCUIT: Final = Gauge("stripe_circuit_state", "0 closed, 1 half open, 2 open: nothing is sent")
 
 log = get_logger(__name__)
-
-Json: TypeAlias = dict[str, Any]
-Method: TypeAlias = Literal["get", "post", "delete"]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What Stripe said."""
-
-    object: Json
-    answered_at: datetime
-    """By Stripe's own clock."""
-
-    request_id: str | None = None
-    idempotency_key: str | None = None
-
-
-Look: TypeAlias = Callable[[], Awaitable[Answer | None]]
-"""Looks whether something was done already: what it made, or None."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """How somebody asks: how urgent it is, and how long an answer may take, with all tries and pauses."""
-
-    urgency: Urgency = Urgency.BACKGROUND
-    within_seconds: float = 30.0
-
-
-QUIETLY: Final = Asking()
-"""As somebody does whom nobody waits for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why something is asked for.  One cause is one effect, however often it is asked."""
-
-    kind: str
-    id: str
-
-    def key(self, generation: int) -> str:
-        """The idempotency key: the same for the same cause, and without a word of it."""
-        told = json.dumps([self.kind, self.id, generation])
-        return f"billstream-{hashlib.sha256(told.encode()).hexdigest()[:40]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Something that Stripe is to do."""
-
-    path: str
-    params: Mapping[str, Any]
-    cause: Cause
-    method: Method = "post"
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: Method
-    path: str
-    params: Mapping[str, Any]
-    idempotency_key: str | None = None
-
-    @property
-    def writes(self) -> bool:
-        return self.method != "get"
-
-    @property
-    def resource(self) -> str:
-        """What is asked about, without its id."""
-        _, _, first, *others = self.path.split("/")
-        return "/".join([first, *others[:1]]) if first in _GROUPED else first
 
 
 @dataclass(slots=True)
@@ -187,11 +112,6 @@ class Limits:
     try_seconds_max: float
     patience: Patience = field(default_factory=Patience)
     circuit: Callable[[], Circuit] = Circuit
-
-
-def path(*segments: str, version: str = "v1") -> str:
-    """The path of a resource; an id in it cannot lead elsewhere, whatever it is made of."""
-    return "/" + "/".join([version, *(quote(segment, safe="") for segment in segments)])
 
 
 class StripeClient:
@@ -232,7 +152,7 @@ class StripeClient:
 
     async def read(self, path: str, params: Mapping[str, Any] | None = None, asking: Asking = QUIETLY) -> Answer:
         """What Stripe shows there.  Raises Refused, or Again when the caller's time is up."""
-        return await self._ask(_Request("get", path, params or {}), asking.urgency, self._time(asking))
+        return await self._ask(Request("get", path, params or {}), asking.urgency, self._time(asking))
 
     async def each(self, path: str, params: Mapping[str, Any], asking: Asking = QUIETLY) -> AsyncIterator[Json]:
         """Every object of a list, page by page, the newest first.  Each page has the caller's whole time."""
@@ -254,7 +174,7 @@ class StripeClient:
         for generation in count():
             key = write.cause.key(generation)
             try:
-                return await self._ask(_Request(write.method, write.path, write.params, key), asking.urgency, time)
+                return await self._ask(Request(write.method, write.path, write.params, key), asking.urgency, time)
             except KeptFailure as failure:
                 found = await self._look(look, failure, time)
                 if found is not None:
@@ -285,7 +205,7 @@ class StripeClient:
         LOOKED.labels("done" if found else "not_done").inc()
         return found
 
-    async def _ask(self, request: _Request, urgency: Urgency, time: _Time) -> Answer:
+    async def _ask(self, request: Request, urgency: Urgency, time: _Time) -> Answer:
         """The answer, after as many tries as patience and the caller's time allow."""
         unknown: Unknown | None = None
         for tries in count(1):
@@ -308,7 +228,7 @@ class StripeClient:
             return None
         return self._limits.patience.pause(tries, time.left, self._die(), trouble.after_seconds)
 
-    async def _try(self, request: _Request, urgency: Urgency, time: _Time) -> Answer:
+    async def _try(self, request: Request, urgency: Urgency, time: _Time) -> Answer:
         """One request, sent when it has its turn and the circuit lets it pass."""
         await self._turn(urgency, time)
         began = clock.monotonic()
@@ -345,7 +265,7 @@ class StripeClient:
         """Nothing was sent, because Stripe is left alone for a while."""
         return Again("circuit_open", after_seconds=self._circuit.closed_for(now))
 
-    async def _send(self, request: _Request, seconds_max: float) -> Answer:
+    async def _send(self, request: Request, seconds_max: float) -> Answer:
         """Stripe's answer to one request."""
         try:
             async with asyncio.timeout(seconds_max):
@@ -393,7 +313,7 @@ def _answered_at(headers: Mapping[str, str]) -> datetime:
     return clock.now()
 
 
-def _count(request: _Request, outcome: str, began: float) -> None:
+def _count(request: Request, outcome: str, began: float) -> None:
     ASKED.labels(request.method, request.resource, outcome.lower()).inc()
     SECONDS.labels(request.resource).observe(clock.monotonic() - began)
 

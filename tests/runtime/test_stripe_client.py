@@ -264,9 +264,20 @@ def test_a_cause_is_one_key_a_generation_and_tells_nothing_of_itself() -> None:
     assert re.fullmatch(r"billstream-[0-9a-f]{40}", Cause("refund", "ada@example.com").key(0))
 
 
-@pytest.mark.parametrize("name", ["../refunds", "a/b", "a?b=c", "a#b", "%2e%2e"])
-def test_an_id_leads_nowhere_else(name: str) -> None:
-    assert re.fullmatch(r"/v1/charges/[^/?#]+", path("charges", name))
+@pytest.mark.parametrize("name", ["../refunds", "a/b", "a?b=c", "a#b", "%2e%2e", "..%2f", "ä b", "\r\nX: y"])
+async def test_an_id_leads_nowhere_else_whatever_it_is_made_of(name: str) -> None:
+    nothing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"
+    async with somebody_else(nothing) as (address, heard), StripeClient(KEY, address, TWICE) as client:
+        with pytest.raises(Refused):
+            await client.read(path("charges", name))
+
+    assert re.fullmatch(rb"GET /v1/charges/[^/?#\s]{3,} HTTP/1.1", heard[0].partition(b"\r\n")[0])
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_what_no_id_can_be_is_refused_before_anybody_is_asked(name: str) -> None:
+    with pytest.raises(Refused, match="resource_missing"):
+        path("charges", name)
 
 
 async def _look_for_nothing() -> None:
