@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from models.stripe_requests import CancelSubscription, ChangeSubscription, Refund, Request, Retrieve, Why
-from runtime.stripe_client import Answer, Asking, Cause, Json, Refused, StripeClient, Write, path
+from runtime.stripe_client import Answer, Asking, Cause, Json, Look, Refused, StripeClient, Write, path
 
 REQUEST_MARK: Final = "billing_request"
 """The metadata that names the request by which a refund was made."""
@@ -87,9 +87,7 @@ class Deeds:
                     return await self._read(path("refunds", refund["id"]))
             return None
 
-        return await look() or await self._stripe.write(
-            Write(REFUNDS, params, Cause(request.kind, cause)), look, self._asking
-        )
+        return await look() or await self._write(Write(REFUNDS, params, Cause(request.kind, cause)), look)
 
     async def _cancel(self, cause: str, request: CancelSubscription) -> Answer:
         """A subscription that ends.  What has ended already is what was asked for, and Stripe refuses to end it."""
@@ -107,7 +105,7 @@ class Deeds:
             return seen if ends or seen.object["status"] == "canceled" else None
 
         try:
-            return await self._stripe.write(write, look, self._asking)
+            return await self._write(write, look)
         except Refused as refused:
             ended = await look()
             if ended is None:
@@ -130,13 +128,20 @@ class Deeds:
             return seen
         change = {"id": item["id"], "price": price_id} | ({"quantity": request.quantity} if request.quantity else {})
         params = {"items": [change], "proration_behavior": request.proration.value}
-        return await self._stripe.write(Write(where, params, Cause(request.kind, cause)), look, self._asking)
+        return await self._write(Write(where, params, Cause(request.kind, cause)), look)
 
     async def _price(self, lookup_key: str) -> str:
         listed = await self._read(PRICES, {"lookup_keys": [lookup_key], "active": True})
         if not listed.object["data"]:
             raise Refused("price_missing", param="price_lookup_key")
         return str(listed.object["data"][0]["id"])
+
+    async def _write(self, write: Write, look: Look) -> Answer:
+        """What came of it, as it is now: what Stripe answers again under the same key is how it was then."""
+        answer = await self._stripe.write(write, look, self._asking)
+        if not answer.replayed:
+            return answer
+        return await self._read(path(*PLACES[answer.object["object"]], answer.object["id"]))
 
     async def _read(self, where: str, params: dict[str, Any] | None = None) -> Answer:
         return await self._stripe.read(where, params, self._asking)

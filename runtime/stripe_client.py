@@ -45,6 +45,7 @@ from runtime.stripe_errors import (
     Refused,
     StripeTrouble,
     Unknown,
+    is_replayed,
     judge,
 )
 from runtime.stripe_patience import Patience
@@ -276,8 +277,13 @@ class StripeClient:
             raise _trouble(error, writes=request.writes) from None
         except TimeoutError:
             raise _unanswered(TIMEOUT, writes=request.writes) from None
-        request_id = response.headers.get("request-id")
-        return Answer(response.data, _answered_at(response.headers), request_id, request.idempotency_key)
+        return Answer(
+            response.data,
+            _answered_at(response.headers),
+            request_id=response.headers.get("request-id"),
+            idempotency_key=request.idempotency_key,
+            replayed=is_replayed(response.headers),
+        )
 
     def _learn(self, trouble: StripeTrouble, now: float, seconds_max: float) -> None:
         """Tell the circuit what a try's trouble says of Stripe: a refusal is an answer, silence is none."""

@@ -82,7 +82,12 @@ def judge(status: int, headers: Mapping[str, str], body: object, *, writes: bool
 
 def _is_kept(headers: Mapping[str, str]) -> bool:
     """Whether the same key gets the same failure: Stripe replays it, or says that asking again is no use."""
-    return headers.get("idempotent-replayed") == "true" or headers.get("stripe-should-retry") == "false"
+    return is_replayed(headers) or headers.get("stripe-should-retry") == "false"
+
+
+def is_replayed(headers: Mapping[str, str]) -> bool:
+    """Whether an answer was given before, under the same idempotency key."""
+    return headers.get("idempotent-replayed") == "true"
 
 
 def _error(body: object) -> Mapping[str, Any]:

@@ -30,6 +30,8 @@ class Answer:
 
     request_id: str | None = None
     idempotency_key: str | None = None
+    replayed: bool = False
+    """Whether it was said before, under the same key: then it shows how things were, not how they are."""
 
 
 Look: TypeAlias = Callable[[], Awaitable[Answer | None]]

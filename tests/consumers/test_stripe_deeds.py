@@ -204,3 +204,18 @@ async def test_an_answer_that_is_lost_is_no_deed_that_is_lost_or_done_twice(
 
     assert fault.struck == 1
     assert done.object == (await client.read(path("subscriptions", name))).object
+
+
+async def test_an_answer_that_is_given_again_shows_how_things_are_and_not_how_they_were(
+    client: StripeClient, deeds: Deeds
+) -> None:
+    mid = await price(client, "mid", 2_900)
+    subscription = await subscribed(client, mid["id"])
+    ending = CancelSubscription(subscription_id=subscription["id"], at_period_end=True)
+    (first,) = await deeds.do("evt-1", ending)
+    await make(client, "subscriptions", subscription["id"], cancel_at_period_end=False)
+
+    (again,) = await deeds.do("evt-1", ending)
+
+    assert first.object["cancel_at_period_end"]
+    assert not again.object["cancel_at_period_end"]
