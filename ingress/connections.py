@@ -17,7 +17,7 @@ from prometheus_client import Counter, Gauge
 
 from ingress.answers import Answer, response
 from runtime.logs import get_logger
-from runtime.settings import IngressSettings
+from runtime.settings import DoorSettings
 
 IDLE_SECONDS_MAX: Final = 75.0
 """Between two requests: longer than the idle time of common load balancers (60 s), so that they hang up first."""
@@ -38,7 +38,7 @@ log = get_logger(__name__)
 class Server(web.Server):
     """Makes a `Connection` for each caller."""
 
-    def __init__(self, handler: Handler, settings: IngressSettings) -> None:
+    def __init__(self, handler: Handler, settings: DoorSettings) -> None:
         super().__init__(handler)
         self.settings = settings
         self.open_count = 0

@@ -21,7 +21,7 @@ NOISY_WINDOW_SECONDS: Final = 60.0
 NOISY_TEMPLATES_MAX: Final = 1_000
 
 _SECRETS: Final = re.compile(
-    r"(whsec_|[srp]k_(?:live|test)_|_secret_)[A-Za-z0-9+/=_-]+"  # Stripe's secrets, API keys and client secrets.
+    r"(whsec_|[bsrp]k_(?:live|test)_|_secret_)[A-Za-z0-9+/=_-]+"  # Secrets and API keys, Stripe's and ours.
     r'|(://[^:/@\s]*:)[^@\s"]+(?=@)'  # The password in a URL.
 )
 

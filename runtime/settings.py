@@ -415,6 +415,10 @@ class StripeRequestsSettings(StripeSettings, KafkaSettings, EdgeKeysSettings, Me
     ask_seconds_max: Annotated[float, Field(gt=0, le=120)] = 30.0
     """How long one request may take with all its tries, before it waits for the next round."""
 
+    settle_seconds: Annotated[float, Field(ge=0, le=60)] = 2.0
+    """How long after it was asked for an object is looked at: long enough for its last change to be in a second of its
+    own, by Stripe's clock; longer finds more that ask for the same."""
+
     round_pause_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
     """The longest pause between two rounds while Stripe or Kafka are away."""
 
@@ -454,9 +458,7 @@ class PlatformSettings(StripeSettings, DatabaseSettings, StoreKeysSettings, Metr
     @classmethod
     def _origins_are_whole(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         if not all(RETURN_ORIGIN.fullmatch(origin) for origin in given):
-            raise ValueError(
-                "each must be an origin, such as https://app.example.com, in lower case and without a path"
-            )
+            raise ValueError("each must be an origin such as https://app.example.com: lower case, no path")
         return given
 
     @model_validator(mode="after")
