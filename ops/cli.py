@@ -16,6 +16,7 @@ from runtime import logs
 def app() -> typer.Typer:
     """The whole command."""
     from ops import (
+        api_keys_commands,
         catalog_commands,
         deliver,
         demo,
@@ -46,6 +47,7 @@ def app() -> typer.Typer:
     whole.command("sign")(deliver.sign)
     whole.command("send")(deliver.send)
     whole.add_typer(keys.app, name="keys")
+    whole.add_typer(api_keys_commands.app, name="api-keys")
     return whole
 
 
