@@ -1,0 +1,1 @@
+"""The platform's door: what a platform's own services may ask for over HTTP."""
