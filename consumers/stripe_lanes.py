@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from aiokafka import ConsumerRecord
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ class Asked:
     subject: str
     customer: str | None
     request: Request | None
+    asked_at: datetime | None = None  # By the broker's clock.
 
 
 def read(record: ConsumerRecord[bytes, bytes]) -> Asked:
@@ -32,7 +34,8 @@ def read(record: ConsumerRecord[bytes, bytes]) -> Asked:
         said = StripeRequested.model_validate(event.data)
     except (ValidationError, ValueError, LookupError, AttributeError):  # Headers that are missing or null among them.
         return Asked(place, place, place, None, None)
-    return Asked(event.id, event.key, said.subject, said.customer_id, said.request)
+    asked_at = datetime.fromtimestamp(record.timestamp / 1_000, UTC)
+    return Asked(event.id, event.key, said.subject, said.customer_id, said.request, asked_at)
 
 
 def lanes(asked: Iterable[Asked]) -> list[Lane]:
@@ -57,14 +60,25 @@ def lanes(asked: Iterable[Asked]) -> list[Lane]:
     return list(found.values())
 
 
+def settles_in(asked: Asked, now: datetime, settle_seconds: float) -> float:
+    """For how many seconds an object is not looked at yet.
+
+    Whoever asks has just heard of a change, and Stripe's clock has whole seconds: what is shown in the same one could
+    not be put behind it.
+    """
+    if asked.asked_at is None or not isinstance(asked.request, Retrieve):
+        return 0.0
+    left = settle_seconds - (now - asked.asked_at).total_seconds()
+    return min(settle_seconds, max(0.0, left))
+
+
 def _shown(one: Asked) -> tuple[str, str] | None:
     return (one.request.object_kind, one.request.object_id) if isinstance(one.request, Retrieve) else None
 
 
 def _wants_more(first: Asked, other: Asked) -> Asked:
-    """The first of two that ask for one object, looking for its owner if either does."""
+    """The first of two that ask for one object, looking for its owner if either does, and as late as both want."""
     assert isinstance(first.request, Retrieve), "it was told apart before"
     assert isinstance(other.request, Retrieve), "it was told apart before"
-    if other.request.why is not Why.OWNER_UNKNOWN:
-        return first
-    return replace(first, request=other.request)
+    more = other if other.request.why is Why.OWNER_UNKNOWN else first
+    return replace(first, request=more.request, asked_at=other.asked_at)

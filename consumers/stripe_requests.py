@@ -21,7 +21,7 @@ from prometheus_client import Counter, Gauge
 
 from consumers.facts import BODY_BYTES_MAX, Facts, Untold
 from consumers.stripe_deeds import Deeds
-from consumers.stripe_lanes import Asked, Lane, lanes, read
+from consumers.stripe_lanes import Asked, Lane, lanes, read, settles_in
 from models import stripe_answers
 from models.stripe_answers import Failure, Told
 from models.topics import STRIPE_REQUESTS
@@ -51,7 +51,10 @@ log = logs.get_logger(__name__)
 class Answers:
     """Does what was asked, and tells what came of it."""
 
-    def __init__(self, deeds: Deeds, facts: Facts, now: Callable[[], datetime], *, livemode: bool) -> None:
+    def __init__(
+        self, deeds: Deeds, facts: Facts, now: Callable[[], datetime], *, livemode: bool, settle_seconds: float = 0.0
+    ) -> None:
+        self._settle_seconds = settle_seconds
         self._deeds = deeds
         self._facts = facts
         self._now = now
@@ -70,6 +73,7 @@ class Answers:
         return None
 
     async def _answer(self, asked: Asked) -> None:
+        await asyncio.sleep(settles_in(asked, self._now(), self._settle_seconds))
         bodies, outcome = await self._bodies(asked)
         await self._facts.tell(bodies, self._now())
         ANSWERED.labels(outcome).inc()
@@ -190,7 +194,10 @@ async def answer(config: StripeRequestsSettings) -> None:
     consumer = consumer_of(options, config.kafka_group)
     async with StripeClient.of(config) as stripe, Facts(options, keyring, livemode=config.stripe_livemode) as facts:
         deeds = Deeds(stripe, Asking(within_seconds=config.ask_seconds_max))
-        rounds = Rounds(Answers(deeds, facts, clock.now, livemode=config.stripe_livemode), patience)
+        answering = Answers(
+            deeds, facts, clock.now, livemode=config.stripe_livemode, settle_seconds=config.settle_seconds
+        )
+        rounds = Rounds(answering, patience)
         try:
             await consumer.start()
             answers = await health.serve(config.metrics_host, config.metrics_port, facts.ready)

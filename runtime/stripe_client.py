@@ -21,7 +21,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import count
 from random import random
@@ -268,6 +268,7 @@ class StripeClient:
 
     async def _send(self, request: Request, seconds_max: float) -> Answer:
         """Stripe's answer to one request."""
+        began = clock.monotonic()
         try:
             async with asyncio.timeout(seconds_max):
                 response = await self._stripe.raw_request_async(
@@ -279,7 +280,7 @@ class StripeClient:
             raise _unanswered(TIMEOUT, writes=request.writes) from None
         return Answer(
             response.data,
-            _answered_at(response.headers),
+            _shown_at(response.headers, clock.monotonic() - began),
             request_id=response.headers.get("request-id"),
             idempotency_key=request.idempotency_key,
             replayed=is_replayed(response.headers),
@@ -310,13 +311,17 @@ def _unanswered(reason: str, *, writes: bool) -> StripeTrouble:
     return Unknown(reason) if writes else Again(reason)
 
 
-def _answered_at(headers: Mapping[str, str]) -> datetime:
-    """When Stripe answered, by its own clock: ours may run apart from it, and what it shows is dated by its."""
+def _shown_at(headers: Mapping[str, str], took_seconds: float) -> datetime:
+    """Since when what Stripe shows may be so, by its own clock: ours may run apart from it, and all of its is dated so.
+
+    A slow answer may have been looked up as long ago as it took; whole seconds, as the clock has no others.
+    """
+    took = timedelta(seconds=int(took_seconds))
     with suppress(ValueError):
         dated = parsedate_to_datetime(headers.get("date", ""))
         if dated.tzinfo is not None:
-            return dated
-    return clock.now()
+            return dated - took
+    return clock.now() - took
 
 
 def _count(request: Request, outcome: str, began: float) -> None:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.stripe_lanes import Asked, lanes, read
+from consumers.stripe_lanes import Asked, lanes, read, settles_in
 from models.stripe_requests import CancelSubscription, Request, Retrieve, StripeRequested, Why
 from tests.models.support_facts import moment
 
@@ -24,6 +26,10 @@ def asked(cause: str, request: Request, lane: str = "ac_1") -> Asked:
 
 def cancel(cause: str, lane: str = "ac_1") -> Asked:
     return asked(cause, CancelSubscription(subscription_id="sub_1", at_period_end=False), lane)
+
+
+def at(second: float) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
 
 
 requests = st.one_of(
@@ -62,6 +68,29 @@ def test_whoever_looks_for_an_owner_has_it_looked_for(hand: list[Asked]) -> None
     assert ownerless([one for lane in lanes(hand) for one in lane]) == ownerless(hand)
 
 
+@given(st.floats(0, 100), st.floats(-10, 110))
+def test_an_object_is_looked_at_when_its_last_second_is_over_and_not_much_later(asked_at: float, now: float) -> None:
+    one = replace(asked("evt-1", retrieve("a")), asked_at=at(asked_at))
+
+    wait = settles_in(one, at(now), 2.0)
+
+    assert 0 <= wait <= 2.0
+    assert now + wait >= min(asked_at + 2.0, now + 2.0) - 1e-4
+    assert wait == 0 or now + wait <= asked_at + 2.0 + 1e-4
+
+
+def test_who_wants_something_done_does_not_wait() -> None:
+    assert settles_in(replace(cancel("evt-1"), asked_at=at(7)), at(7), 2.0) == 0
+
+
+def test_an_object_is_looked_at_as_late_as_the_last_who_asks_for_it_wants() -> None:
+    hand = [replace(asked(f"evt-{second}", retrieve("a")), asked_at=at(second)) for second in (1, 2, 3)]
+
+    (lane,) = lanes(hand)
+
+    assert [(one.cause, one.asked_at) for one in lane] == [("evt-1", at(3))]
+
+
 def test_a_request_that_was_told_twice_is_in_hand_once() -> None:
     assert [list(lane) for lane in lanes([cancel("evt-1"), cancel("evt-1")])] == [[cancel("evt-1")]]
 
@@ -70,7 +99,7 @@ def record(value: object, **headers: str | None) -> Any:
     known = {"ce_id": "evt-1", "ce_type": "billing.stripe.requested.v1", "ce_time": "2026-01-01T00:00:00Z"} | headers
     told = [(name, text.encode() if text is not None else None) for name, text in known.items()]
     body = json.dumps(value).encode()
-    return SimpleNamespace(topic="t", partition=2, offset=7, key=b"ac_1", value=body, headers=told)
+    return SimpleNamespace(topic="t", partition=2, offset=7, key=b"ac_1", value=body, headers=told, timestamp=7_000)
 
 
 GOOD = StripeRequested(
@@ -79,7 +108,7 @@ GOOD = StripeRequested(
 
 
 def test_a_request_is_known_by_its_event() -> None:
-    assert read(record(GOOD)) == Asked("evt-1", "ac_1", "ch_1", "cus_1", retrieve("ch_1"))
+    assert read(record(GOOD)) == Asked("evt-1", "ac_1", "ch_1", "cus_1", retrieve("ch_1"), at(7))
 
 
 @pytest.mark.parametrize(

@@ -305,6 +305,7 @@ async def test_the_process_starts_by_its_settings_answers_and_ends_when_told(
         "STRIPE_API_KEY": KEY,
         "STRIPE_API_BASE": pretend.address,
         "METRICS_PORT": str(port),
+        "SETTLE_SECONDS": "0.1",
     }
     one = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "consumers.stripe_requests", env=told, stderr=asyncio.subprocess.PIPE

@@ -20,6 +20,7 @@ from tests.support_stripe import pretending
 pytestmark = pytest.mark.e2e
 
 ASKING = ("ingress", "books-0", "relay", "clock", "stripe-requests")
+IMPATIENT = {"ASK_AFTER_SECONDS": "1", "TICK_SECONDS": "0.2", "SETTLE_SECONDS": "0"}
 HEARD_SECONDS_MAX = 60
 
 
@@ -30,8 +31,7 @@ async def test_a_guests_refund_of_which_nothing_else_was_delivered_finds_its_pay
         session = await guest_paid(client, pretend, "acme")
         await make(client, "refunds", payment_intent=session["payment_intent"], amount=100)
         told = [event async for event in client.each(path("events"), {"type": "refund.created"})]
-        impatient = {"STRIPE_API_BASE": pretend.address, "ASK_AFTER_SECONDS": "1", "TICK_SECONDS": "0.2"}
-        stack = await stack_factory(names=ASKING, settings=impatient)
+        stack = await stack_factory(names=ASKING, settings=IMPATIENT | {"STRIPE_API_BASE": pretend.address})
 
         await deliver(stack, told[0])
 
