@@ -24,7 +24,7 @@ from models import (
 )
 from models.base import Decision, Envelope, Note, Refusal
 from models.catalog import Catalog
-from models.causes import ObjectLine, Owner, Piece
+from models.causes import ObjectLine, Owner, Piece, Pieces
 from models.customers import Customer
 from models.events import Event, SubscriptionChanged, SubscriptionMoved
 from models.lines import Second
@@ -70,7 +70,7 @@ class Books:
     customers: dict[str, Customer] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
     object_lines: dict[str, ObjectLine] = field(default_factory=dict)
-    pieces: dict[str, Piece] = field(default_factory=dict)  # Of the causes that the batch touches, all of them.
+    pieces: Pieces = field(default_factory=Pieces)  # Of the causes that the batch touches, all of them.
     payments: dict[str, Payment] = field(default_factory=dict)
     waiting: dict[Identity, Fact] = field(default_factory=dict)  # Facts whose owner is not known yet, oldest first.
     account_seqs: dict[str, int] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Books:
             dict(self.customers),
             dict(self.lines),
             dict(self.object_lines),
-            dict(self.pieces),
+            self.pieces.copy(),
             dict(self.payments),
             dict(self.waiting),
             dict(self.account_seqs),
@@ -325,7 +325,7 @@ def _hear_object(books: Books, heard: Envelope, seen: ObjectSeen, catalog: Catal
 def _hear_refusal(books: Books, refused: AskedInVain) -> Decision[None, Event]:
     """What Stripe has no such object of is nobody's: those who wait for its owner need not any more."""
     if refused.nobody_knows:
-        members = causes.cause_of(books.pieces, [refused.object_id]) or (Piece(refused.object_id),)
+        members = books.pieces.cause_of([refused.object_id]) or (Piece(refused.object_id),)
         books.pieces |= {one.object_id: replace(one, ownerless=True) for one in members}
     return Decision(None)
 
@@ -373,7 +373,7 @@ def account_of_fact(books: Books, fact: Fact) -> str | None:
     known = books.customers.get(fact.envelope.customer or "")
     if known is not None or not isinstance(fact.body, ObjectSeen):
         return known.account_id if known else None
-    return account_of(books, causes.owner_of(causes.cause_of(books.pieces, causes.touched(fact.body))))
+    return account_of(books, causes.owner_of(books.pieces.cause_of(causes.touched(fact.body))))
 
 
 def _next_account_seq(books: Books, account_id: str | None) -> int | None:

@@ -6,10 +6,11 @@ one *cause*; the cause's id is the smallest of its pieces' ids, so it does not d
 piece knows of the owner all of them know.
 """
 
+from collections import UserDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from models.base import Envelope
 from models.customers import account_of_platform
@@ -44,6 +45,36 @@ class Piece:
     def owned(self) -> bool:
         """Whether it is known whose it is, or that it is nobody's."""
         return self.customer_id is not None or self.account_id is not None or self.ownerless
+
+
+class Pieces(UserDict[str, Piece]):
+    """Pieces by id, and beside them which are of one cause."""
+
+    def __init__(self, pieces: Mapping[str, Piece] | None = None) -> None:
+        self._of_cause: dict[str, set[str]] = {}
+        super().__init__(pieces or {})
+
+    def __setitem__(self, object_id: str, piece: Piece) -> None:
+        before = self.data.get(object_id)
+        if before is not None and before.cause_id is not None:
+            self._of_cause[before.cause_id].discard(object_id)
+        if piece.cause_id is not None:
+            self._of_cause.setdefault(piece.cause_id, set()).add(object_id)
+        super().__setitem__(object_id, piece)
+
+    def __ior__(self, pieces: Mapping[str, Piece]) -> Self:  # type: ignore[override, misc]  # Its own forgets the causes.
+        self.update(pieces)
+        return self
+
+    def copy(self) -> "Pieces":
+        """Pieces of its own."""
+        return Pieces(self.data)
+
+    def cause_of(self, object_ids: Iterable[str]) -> tuple[Piece, ...]:
+        """All known pieces of the causes that these objects are of, by id."""
+        found = {one for one in object_ids if one in self.data}
+        causes = {self.data[one].cause_id for one in found}
+        return tuple(self.data[one] for one in sorted(found.union(*(self._of_cause[one] for one in causes if one))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +127,14 @@ _TELLING: Final = {
 }
 
 
-def is_owned(pieces: Mapping[str, Piece], heard: Envelope, seen: ObjectSeen) -> bool:
+def is_owned(pieces: Pieces, heard: Envelope, seen: ObjectSeen) -> bool:
     """Whether it is known whose the fact is: it says so itself, or a piece of its cause does."""
     if seen.after.kind not in OF_PAYMENTS or heard.customer or heard.account:
         return True
-    return any(one.owned for one in cause_of(pieces, touched(seen)))
+    return any(one.owned for one in pieces.cause_of(touched(seen)))
 
 
-def cause_of(pieces: Mapping[str, Piece], object_ids: Iterable[str]) -> tuple[Piece, ...]:
-    """All known pieces of the causes that these objects are of, by id."""
-    named = [pieces[one] for one in object_ids if one in pieces]
-    causes = {one.cause_id for one in named if one.cause_id}
-    found = {one.object_id: one for one in pieces.values() if one.cause_id in causes} | {
-        one.object_id: one for one in named
-    }
-    return tuple(found[one] for one in sorted(found))
-
-
-def joined(pieces: Mapping[str, Piece], heard: Envelope, seen: ObjectSeen, line: ObjectLine) -> dict[str, Piece]:
+def joined(pieces: Pieces, heard: Envelope, seen: ObjectSeen, line: ObjectLine) -> dict[str, Piece]:
     """The pieces that a fact changes: the one it shows, and all of the causes that it joins to one."""
     shown = pieces.get(seen.object_id) or Piece(seen.object_id)
     shown = replace(
@@ -126,7 +147,7 @@ def joined(pieces: Mapping[str, Piece], heard: Envelope, seen: ObjectSeen, line:
     if seen.after.kind not in OF_PAYMENTS:
         return {seen.object_id: shown}
     ids = touched(seen)
-    members = {one: Piece(one) for one in ids} | {one.object_id: one for one in cause_of(pieces, ids)}
+    members = {one: Piece(one) for one in ids} | {one.object_id: one for one in pieces.cause_of(ids)}
     members[seen.object_id] = shown
     cause_id = min(members)
     customer_id = _least(piece.customer_id for piece in members.values())

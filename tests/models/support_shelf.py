@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from models import books, causes
+from models import books
 from models.books import Books, Heard, Identity
-from models.causes import Piece
+from models.causes import Piece, Pieces
 from models.customers import Customer, account_of_platform
 from models.payments import Payment
 from models.stripe_events import Fact
@@ -70,7 +70,7 @@ class Shelf:
     customers: dict[str, Customer] = field(default_factory=dict)
     lines: LineShelf = field(default_factory=LineShelf)
     object_lines: LineShelf = field(default_factory=LineShelf)
-    pieces: dict[str, Piece] = field(default_factory=dict)
+    pieces: Pieces = field(default_factory=Pieces)
     payments: dict[str, Payment] = field(default_factory=dict)
     waiting: dict[Identity, Fact] = field(default_factory=dict)
     account_seqs: dict[str, int] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Shelf:
             customers=customers,
             lines=self.lines.load(floors),
             object_lines=self.object_lines.load(books.object_floors([*batch, *waiting.values()])),
-            pieces=pieces,
+            pieces=Pieces(pieces),
             payments={of: payment for of, payment in self.payments.items() if of in pieces},
             waiting=waiting,
             account_seqs={one: seq for one, seq in self.account_seqs.items() if one in accounts},
@@ -129,7 +129,7 @@ class Shelf:
             dict(self.customers),
             self.lines.copy(),
             self.object_lines.copy(),
-            dict(self.pieces),
+            self.pieces.copy(),
             dict(self.payments),
             dict(self.waiting),
             dict(self.account_seqs),
@@ -137,7 +137,7 @@ class Shelf:
         )
 
     def _causes(self, object_ids: Iterable[str]) -> dict[str, Piece]:
-        return {one.object_id: one for one in causes.cause_of(self.pieces, object_ids)}
+        return {one.object_id: one for one in self.pieces.cause_of(object_ids)}
 
     def _renamed(self, customers: Mapping[str, Customer], facts: Iterable[Fact]) -> set[str]:
         named = [fact.envelope for fact in facts if fact.envelope.account and fact.envelope.customer in customers]
