@@ -18,6 +18,7 @@ from simulator.world import World
 ACCOUNT_NAMED_SHARE: Final = 0.6
 SUPPORT_SHARE: Final = 0.08
 TAXED_SHARE: Final = 0.2
+BREAK_SECONDS: Final = 9 * DAY_SECONDS
 
 
 class Subscriber:
@@ -133,3 +134,4 @@ def _tidy_up(subscription: Subscription) -> None:
     subscription.set_quantity(subscription.plan_item["quantity"] + 3)
     subscription.note_down(saved="yes")
     subscription.pause_collection()
+    subscription.world.later(BREAK_SECONDS, lambda: subscription.resume_collection() if subscription.is_live else None)
