@@ -419,10 +419,6 @@ class StripeRequestsSettings(StripeSettings, KafkaSettings, EdgeKeysSettings, Me
     """How long after it was asked for an object is looked at: long enough for its last change to be in a second of its
     own, by Stripe's clock; longer finds more that ask for the same."""
 
-    settle_seconds: Annotated[float, Field(ge=0, le=60)] = 2.0
-    """How long after it was asked for an object is looked at: long enough for its last change to be in a second of its
-    own, by Stripe's clock; longer finds more that ask for the same."""
-
     round_pause_seconds_max: Annotated[float, Field(gt=0, le=60)] = 10.0
     """The longest pause between two rounds while Stripe or Kafka are away."""
 
