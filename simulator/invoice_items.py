@@ -10,7 +10,7 @@ from simulator.refusals import invalid, missing
 from simulator.things import Thing, merged_metadata
 
 if TYPE_CHECKING:
-    from simulator.subscriptions import Subscription
+    from simulator.subscription_periods import Periods
     from simulator.world import World
 
 _NOTHING: Final[Json] = {}
@@ -64,7 +64,7 @@ class InvoiceItem(Thing):
         return item
 
     @classmethod
-    def prorate(cls, subscription: "Subscription", item: Json, amount: int, words: str) -> Self:
+    def prorate(cls, subscription: "Periods", item: Json, amount: int, words: str) -> Self:
         """What a change in the middle of a period costs, or gives back."""
         world, price = subscription.world, item["price"]
         body = _body(world, subscription.customer.id, amount, price["currency"], item["quantity"])

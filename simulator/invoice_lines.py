@@ -8,11 +8,11 @@ from simulator.things import HIDDEN
 
 if TYPE_CHECKING:
     from simulator.invoice_items import InvoiceItem
-    from simulator.subscriptions import Subscription
+    from simulator.subscription_periods import Periods
     from simulator.world import World
 
 
-def line_of_item(subscription: "Subscription", item: Json, *, free_of_charge: bool = False) -> Json:
+def line_of_item(subscription: "Periods", item: Json, *, free_of_charge: bool = False) -> Json:
     """A whole period of one item of a subscription."""
     price = item["price"]
     amount = 0 if free_of_charge else price["unit_amount"] * item["quantity"]

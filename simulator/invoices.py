@@ -22,7 +22,7 @@ from simulator.taxes import rate_for
 from simulator.things import HIDDEN, Thing, list_of, merged_metadata
 
 if TYPE_CHECKING:
-    from simulator.subscriptions import Subscription
+    from simulator.subscription_periods import Periods
     from simulator.world import World
 
 RETRY_PAUSES_SECONDS: Final = (3 * DAY_SECONDS, 5 * DAY_SECONDS, 7 * DAY_SECONDS)
@@ -50,7 +50,7 @@ class Invoice(Thing):
         super().__init__(world, body)
         self.customer = customer
         self.reckoning = reckoning
-        self.subscription: Subscription | None = None
+        self.subscription: Periods | None = None
         self.intent: PaymentIntent | None = None
         self.payment: InvoicePayment | None = None
         self._retries = iter(RETRY_PAUSES_SECONDS)
@@ -63,7 +63,7 @@ class Invoice(Thing):
         lines: Sequence[Json],
         reason: str = "manual",
         *,
-        subscription: "Subscription | None" = None,
+        subscription: "Periods | None" = None,
         discounts: Sequence[Discount] = (),
         automatic_tax: bool = False,
         **fields: Any,
@@ -446,7 +446,7 @@ def imagine(
     lines: Sequence[Json],
     reason: str,
     *,
-    subscription: "Subscription | None" = None,
+    subscription: "Periods | None" = None,
     discounts: Sequence[Discount] = (),
     automatic_tax: bool = False,
     **fields: Any,
@@ -480,7 +480,7 @@ def preview(
             raise missing("subscription schedule", schedule, "schedule")
         subscription = planned.body["subscription"]
     if subscription:
-        thing: Subscription | None = world.subscriptions.get(subscription)
+        thing: Periods | None = world.subscriptions.get(subscription)
         if thing is None:
             raise missing("subscription", subscription, "subscription")
         if thing.customer.is_deleted or not thing.is_live:
@@ -551,7 +551,7 @@ def _drafted(
     lines: Sequence[Json],
     reason: str,
     reckoning: Reckoning,
-    subscription: "Subscription | None",
+    subscription: "Periods | None",
 ) -> Json:
     currency = lines[0]["currency"] if lines else customer.body["currency"] or "usd"
     return _body(customer, reason, currency) | {
@@ -619,7 +619,7 @@ def _automatic_tax(*, enabled: bool) -> Json:
     }
 
 
-def _parent(subscription: "Subscription") -> Json:
+def _parent(subscription: "Periods") -> Json:
     return {
         "quote_details": None,
         "subscription_details": {

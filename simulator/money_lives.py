@@ -5,6 +5,7 @@ from typing import Final
 
 from simulator.catalog import PLAN_OFFERS, price_for
 from simulator.charges import Charge
+from simulator.checkout_sessions import CheckoutSession
 from simulator.clock import DAY_SECONDS, HOUR_SECONDS
 from simulator.coupons import Coupon, PromotionCode, code_named
 from simulator.credit_notes import CreditNote
@@ -52,6 +53,8 @@ def is_a_guest(one: Subscriber) -> Script:
             session.pay(one.dice.one_of(("4000000000000002", "4000000000009995")), email=one.email)
         yield one.dice.randrange(20, HOUR_SECONDS)
     session.pay("4242424242424242", email=one.email)
+    yield one.days(1, 9)
+    one.follow_link(one.dice.one_of(PACKS_SOLD)).pay("pm_card_visa", email=one.email)
 
 
 def pays_by_debit(one: Subscriber) -> Script:
@@ -225,6 +228,8 @@ def changes_cards(one: Subscriber) -> Script:
     yield one.days(2, 12)
     first: PaymentMethod | None = one.world.shelf.get("payment_method", one.customer.default_payment_method or "")
     one.customer.use_card("pm_card_visa_debit")
+    yield one.days(2, 12)
+    CheckoutSession.create(one.world, mode="setup", customer=one.customer.id).pay("pm_card_mastercard")
     yield one.days(2, 12)
     if first:
         first.renew_by_bank()

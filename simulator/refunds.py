@@ -57,6 +57,7 @@ class Refund(Thing):
         refund._book(-given)
         refund.world.record("refund.created", refund.body, by_request=True)
         charge.give_back(given)
+        _settle_warnings(charge)
         if fate:
             refund.world.later(PENDING_SECONDS, refund.fail if fate == "failed" else refund.succeed)
         return refund
@@ -107,6 +108,14 @@ class Refund(Thing):
         kind = "refund" if self.charge.method.card.type == "card" else "payment_refund"
         moved = BalanceTransaction.book(self.world, kind, amount, self.body["currency"], self.id)
         self.become(balance_transaction=moved.id)
+
+
+def _settle_warnings(charge: "Charge") -> None:
+    """Nothing is left to be done about a charge that was given back."""
+    if charge.body["refunded"]:
+        for warning in charge.world.shelf.all("radar.early_fraud_warning"):
+            if warning.body["charge"] == charge.id:
+                warning.settle()
 
 
 def _charge_of(world: "World", charge_id: str | None, intent_id: str | None) -> "Charge":

@@ -79,6 +79,16 @@ class Subscriber:
         self._tie(subscription)
         return subscription
 
+    def follow_link(self, lookup_key: str) -> CheckoutSession:
+        """The page of a payment link: anybody may say there whose account it is for."""
+        return CheckoutSession.create(
+            self.world,
+            mode="payment",
+            line_items=[{"price": price_for(self.world, PACKS[lookup_key])["id"]}],
+            payment_link=self.dice.identifier("plink"),
+            client_reference_id="acct-00000",
+        )
+
     def open_basket(self, lookup_key: str, *, guest: bool = False, euros: bool = False) -> CheckoutSession:
         """A page where a pack of credits may be bought; what is bought with it is on the payment, too."""
         pack = PACKS[lookup_key]

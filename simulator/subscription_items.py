@@ -11,7 +11,7 @@ from simulator.refusals import invalid, missing
 from simulator.things import merged_metadata
 
 if TYPE_CHECKING:
-    from simulator.subscriptions import Subscription
+    from simulator.subscription_periods import Periods
     from simulator.world import World
 
 MONTHS: dict[str, int] = {"month": 1, "year": 12}
@@ -121,7 +121,7 @@ def owed_for(items: Sequence[Json]) -> int:
     return sum(item["price"]["unit_amount"] * item["quantity"] for item in items)
 
 
-def prorate(subscription: "Subscription", old: Sequence[Json], new: Sequence[Json], at: int, *, whole: bool) -> None:
+def prorate(subscription: "Periods", old: Sequence[Json], new: Sequence[Json], at: int, *, whole: bool) -> None:
     """Put aside what is given back of the *old* items, and owed for the *new* ones, until the period's end.
 
     With a *whole* new period the new ones are billed by that, and only the old ones are given back.
@@ -130,7 +130,7 @@ def prorate(subscription: "Subscription", old: Sequence[Json], new: Sequence[Jso
         InvoiceItem.prorate(subscription, item, amount, _words(item, amount))
 
 
-def proration_lines(subscription: "Subscription", new: Sequence[Json], at: int) -> list[Json]:
+def proration_lines(subscription: "Periods", new: Sequence[Json], at: int) -> list[Json]:
     """The lines that a change to *new* items would bring, of which nothing is kept."""
     lines = []
     for item, amount in proration(subscription.items, new, at, whole=False):

@@ -6,50 +6,38 @@ with one `created`: that is how ties come about, here as in Stripe.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from simulator.bank import Declines, Pays, TakesDays, asked
 from simulator.catalog import PLAN_OFFERS, Offer, offer_of, price_for, support_for
-from simulator.clock import DAY_SECONDS, HOUR_SECONDS, months_after
-from simulator.coupons import Discount, redeem
+from simulator.clock import DAY_SECONDS, HOUR_SECONDS
+from simulator.coupons import redeem
 from simulator.customers import Customer, customer_named
 from simulator.happenings import Json
 from simulator.invoice_items import pending_of
-from simulator.invoice_lines import line_of_invoice_item, line_of_item
-from simulator.invoices import Invoice, imagine
+from simulator.invoice_lines import line_of_invoice_item
+from simulator.invoices import Invoice
 from simulator.payment_methods import PaymentMethod
-from simulator.refusals import Refused, invalid
-from simulator.subscription_items import days_of, item_body, items_asked, months_of, owed_for, prorate, proration_lines
-from simulator.things import Thing, list_of, merged_metadata
+from simulator.payment_trials import check_ahead, refusal_ahead
+from simulator.refusals import invalid
+from simulator.subscription_bodies import STAYING, cancellation, subscription_body, tax_settings
+from simulator.subscription_items import item_body, items_asked, months_of, owed_for, prorate
+from simulator.subscription_periods import BILLED, ENDS, RENEWING, Periods
+from simulator.things import merged_metadata
 
 if TYPE_CHECKING:
-    from simulator.subscription_schedules import SubscriptionSchedule
     from simulator.world import World
 
-ENDS: Final = frozenset({"canceled", "incomplete_expired"})
-RENEWING: Final = frozenset({"trialing", "active", "past_due"})
-BILLED: Final = frozenset({"active", "past_due"})
+__all__ = ["ENDS", "Subscription"]
 
 INCOMPLETE_SECONDS: Final = 23 * HOUR_SECONDS
 TRIAL_WILL_END_SECONDS: Final = 3 * DAY_SECONDS
-UPCOMING_SECONDS: Final = 7 * DAY_SECONDS
 
 _NOTHING: Final[Json] = {}
 _KEEP: Final = "keep"  # What nobody asked to change: None asks for nothing to be there.
 
-# What a new subscription shows as null.
-_UNSET: Final = """
-    application application_fee_percent billing_cycle_anchor_config billing_thresholds cancel_at canceled_at
-    days_until_due default_source description ended_at latest_invoice next_pending_invoice_item_invoice on_behalf_of
-    pause_collection pending_invoice_item_interval pending_setup_intent pending_update schedule test_clock
-    transfer_data trial_end trial_start
-""".split()
 
-
-class Subscription(Thing):
+class Subscription(Periods):
     """One subscription, from its first event to its end."""
-
-    kind: ClassVar[str] = "subscription"
 
     def __init__(
         self,
@@ -65,14 +53,8 @@ class Subscription(Thing):
         body: Json | None = None,
     ) -> None:
         """A subscription to one of the plans, as the story takes it out; with a *body*, just that."""
-        super().__init__(world, body or _body(world, customer, account_id))
-        self.customer = customer
-        self.discounts: list[Discount] = []
-        self.schedule: SubscriptionSchedule | None = None
-        self.truth: list[Json] = []  # The body after every change, in the order in which it truly happened.
+        super().__init__(world, customer, body or subscription_body(world, customer, account_id))
         self._when_retries_end = when_retries_end
-        self._period_number = 0  # The n of "anchor + n periods", which is the current period's end.
-        self._agreed_end: int | None = None
         self._pending: tuple[Invoice, list[Json]] | None = None
         world.subscriptions[self.id] = self
         if lookup_key:
@@ -108,14 +90,14 @@ class Subscription(Thing):
     ) -> Self:
         """A new subscription, with its first invoice."""
         payer = customer_named(world, customer)
-        body = _body(world, payer, None) | fields | {"metadata": merged_metadata({}, metadata)}
+        body = subscription_body(world, payer, None) | fields | {"metadata": merged_metadata({}, metadata)}
         made = items_asked(world, body["id"], (), items)
         if currency and currency != made[0]["price"]["currency"]:
             raise invalid(f"The price specified only supports `{made[0]['price']['currency']}`.", "currency")
         method_id = default_payment_method or payer.default_payment_method
         trial = _trial_end(world, trial_period_days, trial_end)
         if trial is None and payment_behavior == "error_if_incomplete" and owed_for(made):
-            _check_bank(world, payer, method_id)
+            check_ahead(world, payer, method_id)
         if default_payment_method:
             PaymentMethod.named(world, default_payment_method, "default_payment_method")
         redeemed = redeem(world, discounts, customer=payer.id, subscription=body["id"])
@@ -123,7 +105,7 @@ class Subscription(Thing):
         subscription._set_items(made)
         if automatic_tax:
             enabled = bool(automatic_tax["enabled"])
-            subscription.become(automatic_tax=_automatic_tax(enabled=enabled))
+            subscription.become(automatic_tax=tax_settings(enabled=enabled))
         subscription.become(
             currency=made[0]["price"]["currency"],
             default_payment_method=default_payment_method,
@@ -139,46 +121,12 @@ class Subscription(Thing):
 
     _anchor_asked: int | None = None
 
-    # What it is.
-
-    @property
-    def status(self) -> str:
-        """Stripe's word for how it stands."""
-        return str(self.body["status"])
-
-    @property
-    def is_live(self) -> bool:
-        """Whether anything can still happen to it."""
-        return self.status not in ENDS
-
-    @property
-    def items(self) -> list[Json]:
-        """What it is made of."""
-        items: list[Json] = self.body["items"]["data"]
-        return items
-
-    @property
-    def plan_item(self) -> Json:
-        """The item whose price is one of a plan; the first, if none is."""
-        return next((item for item in self.items if item["price"]["lookup_key"] in PLAN_OFFERS), self.items[0])
-
     @property
     def offer(self) -> Offer:
         """The plan that is subscribed to."""
         offer = offer_of(self.plan_item["price"])
         assert offer is not None, "the story knows what it sells"
         return offer
-
-    @property
-    def period_end(self) -> int:
-        """When the current period is over."""
-        return int(self.plan_item["current_period_end"])
-
-    @property
-    def latest_invoice(self) -> Invoice | None:
-        """The last invoice that was made for it."""
-        invoice: Invoice | None = self.world.shelf.get("invoice", self.body["latest_invoice"] or "")
-        return invoice
 
     # How it begins.
 
@@ -226,7 +174,7 @@ class Subscription(Thing):
 
     # What is asked of it.
 
-    def update(  # noqa: C901  Stripe's one verb is many.
+    def update(
         self,
         *,
         items: Sequence[Json] | None = None,
@@ -234,44 +182,14 @@ class Subscription(Thing):
         payment_behavior: str = "allow_incomplete",
         proration_date: int | None = None,
         billing_cycle_anchor: str | None = None,
-        cancel_at_period_end: bool | None = None,
-        cancel_at: int | str | None = _KEEP,
-        cancellation_details: Json | None = None,
         trial_end: int | str | None = None,
-        pause_collection: Json | str | None = _KEEP,
-        discounts: Sequence[Json] | str | None = _KEEP,
-        metadata: Json | None = _NOTHING,
-        automatic_tax: Json | None = None,
-        payment_settings: Json | None = None,
-        default_payment_method: str | None = None,
         off_session: bool = False,
-        **changes: Any,
+        **asked_for: Any,
     ) -> None:
         """Change it; a change of what is billed is prorated."""
         self._check_live()
-        if default_payment_method:
-            PaymentMethod.named(self.world, default_payment_method, "default_payment_method")
-            changes["default_payment_method"] = default_payment_method
-        if automatic_tax is not None:
-            changes["automatic_tax"] = _automatic_tax(enabled=bool(automatic_tax["enabled"]))
-        if payment_settings:
-            changes["payment_settings"] = self.body["payment_settings"] | payment_settings
-        if metadata != _NOTHING:
-            changes["metadata"] = merged_metadata(self.body["metadata"], metadata)
-        if cancel_at_period_end is not None and cancel_at_period_end != self.body["cancel_at_period_end"]:
-            changes |= self._leaving(cancellation_details) if cancel_at_period_end else _STAYING
-        elif cancellation_details:
-            changes["cancellation_details"] = self.body["cancellation_details"] | cancellation_details
-        if cancel_at != _KEEP:
-            changes |= self._leaving_at(cancel_at)
-        if pause_collection != _KEEP:
-            pause: Any = pause_collection
-            changes["pause_collection"] = {"resumes_at": None} | pause if pause else None
-        if discounts != _KEEP:
-            asked_for: Any = discounts
-            self._take_discounts(asked_for)
-            changes["discounts"] = self.body["discounts"]
         new = None if items is None else items_asked(self.world, self.id, self.items, items)
+        changes = self._changes(**asked_for)
         if trial_end is not None:
             self._end_trial(trial_end, new, changes)
         elif new is None and billing_cycle_anchor != "now":
@@ -287,6 +205,50 @@ class Subscription(Thing):
                 off_session=off_session,
             )
         self._plan_for(changes)
+
+    def _changes(
+        self,
+        *,
+        metadata: Json | None = _NOTHING,
+        discounts: Sequence[Json] | str | None = _KEEP,
+        automatic_tax: Json | None = None,
+        payment_settings: Json | None = None,
+        default_payment_method: str | None = None,
+        pause_collection: Json | str | None = _KEEP,
+        **asked_for: Any,
+    ) -> Json:
+        """What was asked for, as changes of the body."""
+        changes = self._ending(asked_for)
+        if default_payment_method:
+            PaymentMethod.named(self.world, default_payment_method, "default_payment_method")
+            changes["default_payment_method"] = default_payment_method
+        if automatic_tax is not None:
+            changes["automatic_tax"] = tax_settings(enabled=bool(automatic_tax["enabled"]))
+        if payment_settings:
+            changes["payment_settings"] = self.body["payment_settings"] | payment_settings
+        if metadata != _NOTHING:
+            changes["metadata"] = merged_metadata(self.body["metadata"], metadata)
+        if pause_collection != _KEEP:
+            pause: Any = pause_collection
+            changes["pause_collection"] = {"resumes_at": None} | pause if pause else None
+        if discounts != _KEEP:
+            redeemed: Any = discounts
+            self._take_discounts(redeemed)
+            changes["discounts"] = self.body["discounts"]
+        return changes
+
+    def _ending(self, asked_for: Json) -> Json:
+        """What was asked for of its end, in the place of what asked for it."""
+        changes = dict(asked_for)
+        leaves = changes.pop("cancel_at_period_end", None)
+        moment, details = changes.pop("cancel_at", _KEEP), changes.pop("cancellation_details", None)
+        if leaves is not None and leaves != self.body["cancel_at_period_end"]:
+            changes |= self._leaving(details) if leaves else STAYING
+        elif details:
+            changes["cancellation_details"] = self.body["cancellation_details"] | details
+        if moment != _KEEP:
+            changes |= self._leaving_at(moment)
+        return changes
 
     def cancel(
         self,
@@ -350,7 +312,7 @@ class Subscription(Thing):
 
     def keep(self) -> None:
         """Take the cancellation at the period's end back."""
-        self._change(**_STAYING)
+        self._change(**STAYING)
 
     def cancel_now(self, reason: str = "cancellation_requested", details: Json | None = None) -> None:
         """End it in this second."""
@@ -358,7 +320,7 @@ class Subscription(Thing):
             status="canceled",
             ended_at=self.world.now,
             canceled_at=self.body["canceled_at"] or self.world.now,
-            cancellation_details=_cancellation(reason) | (details or {}),
+            cancellation_details=cancellation(reason) | (details or {}),
         )
         schedule, self.schedule = self.schedule, None
         self._record("deleted")
@@ -429,47 +391,7 @@ class Subscription(Thing):
             if invoice and invoice.status == "open":
                 invoice.void()
 
-    def _announce_renewal(self, due: int) -> None:
-        """Tell of the invoice that is to come, some days before it does."""
-        leaves = self.body["cancel_at_period_end"]
-        if due == self.period_end and self.status in RENEWING and not leaves:
-            self.world.record("invoice.upcoming", self.preview_renewal())
-
-    def preview_renewal(self) -> Json:
-        """The invoice of the next period, were nothing to change."""
-        return self.preview(self.items, start=self.period_end)
-
-    def preview_change(self, details: Json) -> Json:
-        """The next invoice, were the items to change as *details* say."""
-        if "items" not in details:
-            return self.preview_renewal()
-        new = items_asked(self.world, self.id, self.items, details["items"])
-        at = details.get("proration_date") or self.world.now
-        billed = self.status in BILLED and details.get("proration_behavior") != "none"
-        extra = proration_lines(self, new, at) if billed else []
-        if details.get("proration_behavior") == "always_invoice":
-            return self.preview((), start=self.world.now, extra=extra)
-        return self.preview(new, start=self.period_end, extra=extra)
-
-    def preview(self, items: Sequence[Json], *, start: int, extra: Sequence[Json] = ()) -> Json:
-        """An invoice of what waits, of *extra* lines and of a whole period of *items* from *start*; nobody keeps it."""
-        period = {"current_period_start": start, "current_period_end": self._end_of_period(start, 1)}
-        waiting = [line_of_invoice_item(item) for item in self._waiting()]
-        whole = [line_of_item(self, item | period) for item in items]
-        return imagine(
-            self.customer,
-            [*waiting, *extra, *whole],
-            "upcoming",
-            subscription=self,
-            discounts=[one for one in self.discounts if one.is_live],
-            automatic_tax=bool(self.body["automatic_tax"]["enabled"]),
-            id=f"upcoming_{self.world.dice.identifier('in')}",
-            next_payment_attempt=start,
-            period_start=self.plan_item["current_period_start"],
-            period_end=start,
-        )
-
-    def _renew(self, due: int) -> None:
+    def renew(self, due: int) -> None:
         """Begin the next period, unless life went another way since this was put on the agenda."""
         if due != self.period_end or self.status not in RENEWING:
             return
@@ -638,40 +560,8 @@ class Subscription(Thing):
         invoice.finalize()
         invoice.collect()
 
-    def _draft(self, reason: str, *, free_of_charge: bool = False, whole: bool = True) -> Invoice:
-        """A new invoice: of a whole period of the items, if that is billed, and of what was put aside."""
-        waiting = [] if free_of_charge else pending_of(self.world, self.customer.id, self.id)
-        lines = [line_of_invoice_item(item) for item in waiting]
-        if whole:
-            lines += [line_of_item(self, item, free_of_charge=free_of_charge) for item in self.items]
-        invoice = Invoice.draft(
-            self.customer,
-            lines,
-            reason,
-            subscription=self,
-            discounts=[one for one in self.discounts if one.is_live],
-            automatic_tax=bool(self.body["automatic_tax"]["enabled"]),
-            collection_method=self.body["collection_method"],
-        )
-        for item in waiting:
-            item.become(invoice=invoice.id)
-        return invoice
-
-    def _has_pending(self) -> bool:
-        return any(item.subscription_id in {None, self.id} for item in self._waiting())
-
-    def _waiting(self) -> Sequence[Any]:
-        return self.world.pending_items.get(self.customer.id, ())
-
     def _bank_pays(self) -> bool:
-        return _refusal_of_bank(self.world, self.customer, self.body["default_payment_method"]) is None
-
-    def _take_discounts(self, asked_for: Sequence[Json] | None) -> None:
-        self._keep_discounts(redeem(self.world, asked_for, customer=self.customer.id, subscription=self.id))
-
-    def _keep_discounts(self, discounts: list[Discount]) -> None:
-        self.discounts = discounts
-        self.become(discounts=[one.id for one in self.discounts])
+        return refusal_ahead(self.world, self.customer, self.body["default_payment_method"]) is None
 
     # How a change is made and told.
 
@@ -686,14 +576,14 @@ class Subscription(Thing):
             "cancel_at_period_end": True,
             "cancel_at": self.period_end,
             "canceled_at": self.world.now,
-            "cancellation_details": _cancellation("cancellation_requested") | (details or {}),
+            "cancellation_details": cancellation("cancellation_requested") | (details or {}),
         }
 
     def _leaving_at(self, moment: int | str | None) -> Json:
         if not moment:
-            return _STAYING
+            return STAYING
         end = self.period_end if isinstance(moment, str) else moment
-        reason = _cancellation("cancellation_requested")
+        reason = cancellation("cancellation_requested")
         return {"cancel_at": end, "canceled_at": self.world.now, "cancellation_details": reason}
 
     def _plan_for(self, changes: Json) -> None:
@@ -704,145 +594,12 @@ class Subscription(Thing):
         if pause and pause["resumes_at"]:
             self.world.at(pause["resumes_at"], lambda: self.resume_collection() if self.is_live else None)
 
-    def _move_to_next_period(self, start: int) -> None:
-        self._period_number += 1
-        self._set_period(start, self._end_of_period(self.body["billing_cycle_anchor"], self._period_number))
-
-    def _begin_cycle(self, anchor: int | None = None) -> None:
-        """A new anchor: what Stripe does when the interval changes, or a paused one comes back."""
-        if anchor and anchor > self.world.now:
-            self._period_number = 0
-            self.become(billing_cycle_anchor=anchor)
-            self._set_period(self.world.now, anchor)
-            return
-        self._period_number = 1
-        self.become(billing_cycle_anchor=self.world.now)
-        self._set_period(self.world.now, self._end_of_period(self.world.now, 1))
-
-    def _end_of_period(self, anchor: int, number: int) -> int:
-        months = months_of(self.items)
-        if months is None:
-            return anchor + number * days_of(self.items) * DAY_SECONDS
-        return months_after(anchor, number * months)
-
-    def attach_schedule(self, schedule: "SubscriptionSchedule | None") -> None:
-        """Hang it on a *schedule*, or on none."""
-        self.schedule = schedule
-        self._change(schedule=schedule.id if schedule else None)
-
-    def _change(self, **changes: Any) -> None:
-        before = self.body
-        self.become(**changes)
-        self._record("updated", before)
-
-    def _record(self, kind: str, before: Json | None = None) -> None:
-        assert not self.truth or self.truth[-1]["status"] not in ENDS, "nothing happens after the end"
-        self.world.record(f"customer.subscription.{kind}", self.body, before, by_request=kind == "created")
-        self.truth.append(self.body)
-        if kind == "updated":
-            self._agree_on_renewal()
-
-    def _agree_on_renewal(self) -> None:
-        """Every period's end is on the agenda once; a period that was cut short lets its old end pass."""
-        due = self.period_end
-        if self._agreed_end != due:
-            self._agreed_end = due
-            self.world.at(due, lambda: self._renew(due))
-            if due - UPCOMING_SECONDS > self.world.now:
-                self.world.at(due - UPCOMING_SECONDS, lambda: self._announce_renewal(due))
-
-    def _set_items(self, items: Sequence[Json]) -> None:
-        self.become(items=list_of(list(items), f"/v1/subscription_items?subscription={self.id}"))
-
-    def _set_period(self, start: int, end: int) -> None:
-        period = {"current_period_start": start, "current_period_end": end}
-        self._set_items([item | period for item in self.items])
-
 
 def _give_back(subscription: Subscription) -> None:
     prorate(subscription, subscription.items, (), subscription.world.now, whole=False)
-
-
-def _refusal_of_bank(world: "World", customer: Customer, method_id: str | None) -> Refused | None:
-    """What the bank would refuse a payment with, were it asked."""
-    method: PaymentMethod | None = world.shelf.get("payment_method", method_id or customer.default_payment_method or "")
-    if method is None:
-        return Refused(
-            "This customer has no attached payment source or default payment method.", code="resource_missing"
-        )
-    answer = asked(method, mood=customer.mood, authenticated=False)
-    if isinstance(answer, Pays | TakesDays):
-        return None
-    return (
-        answer
-        if isinstance(answer, Declines)
-        else Declines("subscription_payment_intent_requires_action", "authentication_required")
-    ).refusal()
-
-
-def _check_bank(world: "World", customer: Customer, method_id: str | None) -> None:
-    if refusal := _refusal_of_bank(world, customer, method_id):
-        raise refusal
 
 
 def _trial_end(world: "World", days: int | None, end: int | str | None) -> int | None:
     if isinstance(end, int):
         return end
     return world.now + days * DAY_SECONDS if days else None
-
-
-def _cancellation(reason: str | None) -> Json:
-    return {"comment": None, "feedback": None, "reason": reason}
-
-
-_STAYING: Final[Json] = {
-    "cancel_at_period_end": False,
-    "cancel_at": None,
-    "canceled_at": None,
-    "cancellation_details": _cancellation(None),
-}
-
-
-def _automatic_tax(*, enabled: bool) -> Json:
-    return {"disabled_reason": None, "enabled": enabled, "liability": {"type": "self"} if enabled else None}
-
-
-def _body(world: "World", customer: Customer, account_id: str | None) -> Json:
-    return {
-        "id": world.dice.identifier("sub"),
-        "object": "subscription",
-        **dict.fromkeys(_UNSET),
-        **_TERMS,
-        "billing_cycle_anchor": world.now,
-        "cancel_at_period_end": False,
-        "cancellation_details": _cancellation(None),
-        "created": world.now,
-        "currency": "usd",
-        "customer": customer.id,
-        "default_payment_method": customer.default_payment_method,
-        "default_tax_rates": [],
-        "discounts": [],
-        "items": list_of([], ""),
-        "livemode": False,
-        "metadata": {"account_id": account_id} if account_id else {},
-        "start_date": world.now,
-        "status": "incomplete",
-    }
-
-
-# How it is billed and paid for: the same for everybody, if nothing else is said.
-_TERMS: Final[Json] = {
-    "automatic_tax": _automatic_tax(enabled=False),
-    "billing_mode": {"flexible": None, "type": "classic"},
-    "collection_method": "charge_automatically",
-    "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
-    "payment_settings": {
-        "payment_method_options": {
-            "card": {"network": None, "request_three_d_secure": "automatic"},
-            "us_bank_account": {"financial_connections": {"filters": {}}, "verification_method": "automatic"},
-        },
-        "payment_method_types": None,
-        "save_default_payment_method": "on_subscription",
-    },
-    "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-}

@@ -84,4 +84,5 @@ def test_a_story_holds_money_of_every_kind() -> None:
     for name in ("tax_minor", "discount_minor", "refunded_minor", "disputed_minor"):
         assert total(payments, name) > 0
     assert any(one.customer_id is None and one.named_account for one in payments)
+    assert any(one.customer_id is None and not one.named_account for one in payments), "through a payment link"
     assert any(one.payment_intent_id is None for one in payments), "an invoice that was paid by other means"
