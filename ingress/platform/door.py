@@ -29,6 +29,7 @@ from ingress.platform.onces import Onces, Said
 from ingress.platform.patience import Patience
 from ingress.platform.problems import SEND_AGAIN, Problem, Word, Wrong
 from ingress.platform.routes import Route
+from ingress.platform.shapes import SubscriptionAsked
 from models.base import Model
 from runtime import clock, health
 from runtime.keys import Keyring
@@ -41,8 +42,10 @@ from store.door_requests import Asked, Claimed
 from store.postgres import is_transient
 
 KEY_SECONDS_MAX: Final = 0.9
-NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+NAME: Final = re.compile(r"[a-z_]{1,40}")
 """What a field's name looks like.  Anything else is not repeated: somebody may have put a value in its place."""
+
+ERRORS_MAX: Final = 20
 
 REFUSALS_OF_BODIES: Final = {
     Answer.ENCODED: Problem(Word.NOT_JSON, "Send it as it is, without Content-Encoding."),
@@ -238,19 +241,23 @@ def _read(shape: type[BaseModel], sent: bytes) -> BaseModel:
     try:
         return shape.model_validate_json(sent)
     except ValidationError as wrong:
-        found = wrong.errors(include_url=False, include_context=False, include_input=False)
+        found = wrong.errors(include_url=False, include_input=False)
     if any(one["type"] == "json_invalid" for one in found):
         raise Problem(Word.BODY_UNREADABLE, "It must be one JSON object, in UTF-8.")
-    errors = tuple(dict.fromkeys(_wrong(one) for one in found[:20]))
+    choices = shape.choices() if issubclass(shape, SubscriptionAsked) else frozenset()
+    errors = tuple(dict.fromkeys(_wrong(one, choices) for one in found[:ERRORS_MAX]))
     raise Problem(Word.BODY_INVALID, "; ".join(f"{one.field}: {one.right}" for one in errors), errors)
 
 
-def _wrong(one: ErrorDetails) -> Wrong:
+def _wrong(one: ErrorDetails, choices: frozenset[str]) -> Wrong:
     """One field and what would be right in it.  What stands there is not repeated, nor a name that may be a value."""
-    names = [str(part) for part in one["loc"]]
+    names = [str(part) for part in one["loc"] if part not in choices]
     field = ".".join(names) if all(NAME.fullmatch(name) for name in names) else "(a field of another name)"
-    if one["type"] == "extra_forbidden":
-        return Wrong(field=field, right="is not known here: leave it out")
+    match one["type"]:
+        case "extra_forbidden":
+            return Wrong(field=field, right="is not known here: leave it out")
+        case "union_tag_invalid" | "union_tag_not_found":
+            return Wrong(field="action", right=f"must be one of {', '.join(sorted(choices))}")
     return Wrong(field=field or "body", right=one["msg"].removeprefix("Value error, "))
 
 

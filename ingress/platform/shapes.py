@@ -6,7 +6,7 @@ never comes here cannot leak from here.
 
 import re
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, StringConstraints, model_validator
 
@@ -43,6 +43,15 @@ Url = Annotated[
 ]
 
 
+def _no_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+def _left_out(promise: str) -> Any:
+    """A field that may be left out, and has nothing in it then."""
+    return Field(description=promise, json_schema_extra=_no_default)
+
+
 class Sent(Model):
     """What somebody sends: each field in its own type, and none that we do not know."""
 
@@ -59,8 +68,8 @@ class CheckoutAsked(Sent):
         json_schema_extra={"oneOf": [{"required": ["plan"]}, {"required": ["pack"]}]},
     )
 
-    plan: Annotated[Name, Field(description="The lookup key of a plan's price, such as mid_monthly.")] = ""
-    pack: Annotated[Name, Field(description="The lookup key of a pack of credits, such as credits_500.")] = ""
+    plan: Annotated[Name, _left_out("The lookup key of a plan's price, such as mid_monthly.")] = ""
+    pack: Annotated[Name, _left_out("The lookup key of a pack of credits, such as credits_500.")] = ""
     success_url: Url
     cancel_url: Url
     trial_days: Annotated[int, Field(ge=0, le=TRIAL_DAYS_MAX, description="Of a plan alone.")] = 0
@@ -115,6 +124,11 @@ class ResumeAsked(Sent):
 
 class SubscriptionAsked(RootModel[Annotated[ChangeAsked | CancelAsked | ResumeAsked, Field(discriminator="action")]]):
     """What is to become of the account's subscription."""
+
+    @staticmethod
+    def choices() -> frozenset[str]:
+        """What `action` can be."""
+        return frozenset({"change", "cancel", "resume"})
 
 
 class RefundReason(StrEnum):

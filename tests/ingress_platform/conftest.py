@@ -1,14 +1,19 @@
-"""A shop for each test, on one database that is never emptied: each test has accounts of its own."""
+"""A shop for each test, on one database that is emptied before each."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from ingress.platform import serving
 from ops.local.postgres import Role
+from runtime.settings import StripeSettings
+from runtime.stripe_circuit import Circuit
+from runtime.stripe_client import Limits, StripeClient
 from tests.ingress_platform.support import Shop, shop_on
 from tests.support_store import Bench, bench_on
 from tests.support_stripe import Pretend, pretending
@@ -30,6 +35,7 @@ def shared_database(postgres: Any, migrated_template: str) -> Iterator[tuple[str
 async def bench(shared_database: tuple[str, str], tmp_path: Path) -> AsyncIterator[Bench]:
     async with bench_on(*shared_database, tmp_path) as made:
         made.wipe()
+        made.sql("DELETE FROM api_keys; DELETE FROM door_requests; DELETE FROM door_customers")
         yield made
 
 
@@ -37,6 +43,26 @@ async def bench(shared_database: tuple[str, str], tmp_path: Path) -> AsyncIterat
 async def pretend() -> AsyncIterator[Pretend]:
     async with pretending() as one:
         yield one
+
+
+@pytest.fixture
+def open_seconds() -> float:
+    """How long Stripe is left alone when it fails: no test waits long for the end of that."""
+    return 0.3
+
+
+@pytest.fixture(autouse=True)
+def forgiving(monkeypatch: pytest.MonkeyPatch, open_seconds: float) -> None:
+    """The circuit closes soon again."""
+
+    class Forgiving(StripeClient):
+        @classmethod
+        def of(cls, settings: StripeSettings) -> Self:
+            circuit = partial(Circuit, open_seconds=open_seconds)
+            limits = Limits(settings.stripe_requests_per_second, settings.stripe_try_seconds_max, circuit=circuit)
+            return cls(settings.stripe_api_key.get_secret_value(), settings.stripe_api_base, limits)
+
+    monkeypatch.setattr(serving, "StripeClient", Forgiving)
 
 
 @pytest.fixture

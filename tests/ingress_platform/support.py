@@ -4,8 +4,8 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
@@ -81,7 +81,11 @@ class Shop:
     http: aiohttp.ClientSession
     token: str
     heard: int = 0
-    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def metrics_port(self) -> int:
+        """Where the process's own health and metrics are."""
+        return port("metrics")
 
     async def ask(self, method: str, path: str, body: object = None, **headers: str) -> Said:
         """One request.  Headers are named with underscores; one that is empty is not sent."""
