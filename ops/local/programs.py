@@ -14,6 +14,9 @@ WORKERS_MAX: Final = 8
 NOBODYS_KEY: Final = "sk_test_nobodys"
 """What a pretend Stripe takes, and Stripe refuses."""
 
+LOCAL_ORIGINS: Final = "http://localhost:3000,http://127.0.0.1:3000"
+"""Where a platform that is being built would be."""
+
 _KAFKA: Final = (
     "KAFKA_SECURITY_PROTOCOL",
     "KAFKA_SASL_MECHANISM",
@@ -74,6 +77,7 @@ def makers(webhook_port: int | None = None) -> dict[str, Maker]:
         "relay": relay,
         "clock": clock,
         "stripe-requests": stripe_requests,
+        "platform": platform,
     }
 
 
@@ -140,11 +144,38 @@ def clock(servers: Servers, credentials: Credentials) -> Program:
 
 def stripe_requests(_: Servers, credentials: Credentials) -> Program:
     """What asks Stripe for what decisions asked; a pretend one, if STRIPE_API_BASE says so."""
-    base = surroundings.given("STRIPE_API_BASE")
     return Program(
         name="stripe-requests",
         module="consumers.stripe_requests",
         port=ports.free_port(),
-        settings={"EDGE_KEYS_FILE": str(credentials.edge_keys_file)} | ({"STRIPE_API_BASE": base} if base else {}),
-        secrets={"stripe_api_key": surroundings.given("STRIPE_API_KEY") or NOBODYS_KEY},
+        settings={"EDGE_KEYS_FILE": str(credentials.edge_keys_file), **_stripes_place()},
+        secrets={"stripe_api_key": _stripes_key()},
     )
+
+
+def platform(servers: Servers, credentials: Credentials) -> Program:
+    """The platform's door.  Its metrics are apart from it: it is for services, and they are for us."""
+    return Program(
+        name="platform",
+        module="ingress.platform",
+        port=ports.free_port(),
+        port_setting="PLATFORM_PORT",
+        settings={
+            "PLATFORM_HOST": ports.HOST,
+            "PLATFORM_RETURN_ORIGINS": surroundings.given("PLATFORM_RETURN_ORIGINS") or LOCAL_ORIGINS,
+            "METRICS_PORT": str(ports.free_port()),
+            "STORE_KEYS_FILE": str(credentials.store_keys_file),
+            "CATALOG_FILE": str(CATALOG),
+            **_stripes_place(),
+        },
+        secrets={"database_url": servers.database_url, "stripe_api_key": _stripes_key()},
+    )
+
+
+def _stripes_place() -> dict[str, str]:
+    base = surroundings.given("STRIPE_API_BASE")
+    return {"STRIPE_API_BASE": base} if base else {}
+
+
+def _stripes_key() -> str:
+    return surroundings.given("STRIPE_API_KEY") or NOBODYS_KEY

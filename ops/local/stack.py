@@ -32,7 +32,8 @@ READY_SECONDS_MAX: Final = 60.0
 READY_EVERY_SECONDS: Final = 0.1  # Each look is a request, and the process it asks is busy starting.
 NOTICE_EVERY_SECONDS: Final = 0.2
 EVERYTHING: Final = ("ingress", "books-0", "books-1", "relay", "clock")
-"""What a stack runs by itself.  `stripe-requests` needs a Stripe: whoever has one, real or pretended, names it, too."""
+"""What a stack runs by itself.  `stripe-requests` and `platform` need a Stripe: who has one, real or pretended, names
+them too."""
 
 
 Say = Callable[[str], None]
@@ -226,6 +227,7 @@ class Stack:
         addresses = {
             "webhook_url": self.webhook_url if "ingress" in self._programs else None,
             "webhook_secret_file": str(self.credentials.webhook_secret_file),
+            "platform_url": self.url("platform") if "platform" in self._programs else None,
             "kafka_bootstrap_servers": self.kafka.bootstrap_servers,
             "postgres_readonly_url": providers.reader_url(self.postgres),
         }

@@ -16,6 +16,7 @@ from runtime.settings import (
     DatabaseSettings,
     IngressSettings,
     KafkaSettings,
+    PlatformSettings,
     ProcessSettings,
     RelaySettings,
     StripeRequestsSettings,
@@ -43,6 +44,7 @@ SETTINGS: Final[dict[str, type[ProcessSettings]]] = {
     "relay": RelaySettings,
     "clock": ClockSettings,
     "stripe-requests": StripeRequestsSettings,
+    "platform": PlatformSettings,
 }
 
 COMPOSE_GO: Final = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"
@@ -116,11 +118,13 @@ def test_services_wait_for_what_they_need_to_be_well_not_merely_started() -> Non
     assert {condition for needed, condition in conditions if needed in STAYING} == {"service_healthy"}
 
 
-def test_only_the_door_is_published_and_by_default_on_this_host_alone() -> None:
+def test_only_the_doors_are_published_and_by_default_on_this_host_alone() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
-    assert set(published) == {"ingress"}
-    assert [with_defaults(port) for port in published["ingress"]] == ["127.0.0.1:8080:8080"]
+    assert {name: [with_defaults(port) for port in given] for name, given in published.items()} == {
+        "ingress": ["127.0.0.1:8080:8080"],
+        "platform": ["127.0.0.1:8081:8081"],
+    }
 
 
 def test_stripes_door_stays_open_when_the_database_is_down() -> None:
@@ -131,11 +135,12 @@ def test_stripes_door_stays_open_when_the_database_is_down() -> None:
     assert not [secret for secret in door["secrets"] if secret.startswith("database")]
 
 
-def test_only_who_asks_stripe_has_its_key_and_it_has_no_database() -> None:
+def test_only_who_asks_stripe_has_its_key_and_none_of_them_reaches_everything() -> None:
     holders = {name for name, service in SERVICES.items() if "stripe_api_key" in service.get("secrets", ())}
 
-    assert holders == {"stripe-requests"}
+    assert holders == {"stripe-requests", "platform"}
     assert networks("stripe-requests") == {"broker", "stripe"}
+    assert networks("platform") == {"edge", "database", "stripe"}
 
 
 def test_kafka_and_postgresql_reach_nobody_outside() -> None:
@@ -159,7 +164,7 @@ def test_only_the_keys_service_writes_keys_and_the_relay_sees_none() -> None:
     }
 
     assert {name for name, volume in volumes.items() if not volume.endswith(":ro")} == {"keys"}
-    assert set(volumes) == {"keys", "ingress", "worker-0", "worker-1", "clock", "stripe-requests"}
+    assert set(volumes) == {"keys", "ingress", "worker-0", "worker-1", "clock", "stripe-requests", "platform"}
 
 
 def test_each_worker_has_an_ordinal_of_its_own_and_cannot_be_scaled() -> None:

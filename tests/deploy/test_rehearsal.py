@@ -28,7 +28,7 @@ READY_SECONDS_MAX: Final = 60
 COMMITTED_SECONDS_MAX: Final = 30
 IN_THE_ORDER_OF_COMPOSE: Final = (
     *("keys", "migrate", "topics"),
-    *("ingress", "worker-0", "worker-1", "relay", "clock", "stripe-requests"),
+    *("ingress", "worker-0", "worker-1", "relay", "clock", "stripe-requests", "platform"),
 )
 
 
@@ -51,8 +51,10 @@ class Host:
             "/run/secrets": str(self.secrets),
             "/run/keys": str(self.folder / "keys"),
         }
-        told = environment_of(name) | {"CATALOG_FILE": str(ROOT / "deploy/catalog.yaml"), "INGRESS_HOST": ports.HOST}
-        told |= {variable: str(ports.free_port()) for variable in ("INGRESS_PORT", "METRICS_PORT") if variable in told}
+        told = environment_of(name) | {"CATALOG_FILE": str(ROOT / "deploy/catalog.yaml")}
+        told |= {variable: ports.HOST for variable in ("INGRESS_HOST", "PLATFORM_HOST") if variable in told}
+        open_at = ("INGRESS_PORT", "PLATFORM_PORT", "METRICS_PORT")
+        told |= {variable: str(ports.free_port()) for variable in open_at if variable in told}
         for theirs, ours in here.items():
             told = {variable: value.replace(theirs, ours) for variable, value in told.items()}
         return {"PATH": os.environ["PATH"], **told}

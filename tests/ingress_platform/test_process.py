@@ -9,13 +9,16 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import aiohttp
 import pytest
 
 from ops.local import ports
 from ops.local.waiting import until
 from runtime.settings import STRIPE_API_BASE, PlatformSettings
-from tests.ingress_platform.support import ORIGIN
+from simulator.catalog import stock
+from tests.ingress_platform.support import ORIGIN, PLAN, Shop, new_account
 from tests.support_store import Bench
+from tests.support_stripe import Pretend
 
 CATALOG = Path(__file__).parents[2] / "deploy" / "catalog.yaml"
 
@@ -76,6 +79,40 @@ async def test_the_process_opens_its_door_shows_how_it_is_and_closes_when_told_t
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert {line["process"] for line in lines} == {"platform"}
     assert [line["event"] for line in lines] == ["the door is open", "the door closes"]
+
+
+async def test_each_write_leaves_a_line_that_says_who_did_what_to_whom_and_no_secret(
+    bench: Bench, pretend: Pretend, tmp_path: Path
+) -> None:
+    stock(pretend.desk.world)
+    door, log, account = ports.free_port(), tmp_path / "platform.log", new_account()
+    told = environment(bench, PLATFORM_PORT=str(door), METRICS_PORT=str(ports.free_port()))
+    process = started(told | {"STRIPE_API_BASE": pretend.address}, log)
+    try:
+        await until(lambda: process.poll() is not None or is_ready(door), 30, every_seconds=0.05)
+        async with aiohttp.ClientSession() as http:
+            shop = Shop(pretend, bench, f"http://127.0.0.1:{door}", http, "")
+            shop.token = await shop.key()
+            said = await shop.post(account, "checkout-sessions", PLAN, Idempotency_Key="one-and-only")
+            await shop.get(account)
+            await shop.post(account, "checkout-sessions", {"plan": "x"})
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    [line] = [line for line in lines if line["event"] == "a write was answered"]
+    about = {name: line[name] for name in ("deed", "account", "key_id", "correlation_id", "status", "replayed")}
+    assert about == {
+        "deed": "create_checkout_session",
+        "account": account,
+        "key_id": f"key_{shop.token.split('_')[2]}",
+        "correlation_id": said.headers["Correlation-Id"],
+        "status": 201,
+        "replayed": False,
+    }
+    for secret in (shop.token.split("_")[3], said.body["url"], said.body["session_id"], "one-and-only", ORIGIN):
+        assert secret not in log.read_text()
 
 
 def test_a_process_that_is_not_told_what_it_needs_says_so_and_ends(bench: Bench, tmp_path: Path) -> None:
