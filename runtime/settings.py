@@ -445,6 +445,10 @@ class PlatformSettings(StripeSettings, DatabaseSettings, StoreKeysSettings, Metr
     platform_seconds_max: Annotated[float, Field(gt=0, le=4)] = 3.5
     """What a request may take from its body on, with all that is asked of Stripe: short enough for 5 s in all."""
 
+    stripe_callers_max: Annotated[int, Field(ge=1, le=1_000)] = 20
+    """Requests that ask Stripe at once; others wait for a place.  With many more than STRIPE_REQUESTS_PER_SECOND each
+    begins and none ends, with many fewer what may be asked is not asked."""
+
     key_requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     """What each API key may ask of this process; several processes allow as many times that."""
 

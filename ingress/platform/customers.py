@@ -10,6 +10,7 @@ from store.accounts import Customers
 
 PLACE: Final = path("customers")
 SEARCH: Final = path("customers", "search")
+LOOKED_THROUGH: Final = 100
 
 
 async def known(call: Call) -> Customers:
@@ -34,9 +35,7 @@ async def _make(call: Call, deleted_count: int) -> str:
     account = call.ids["account"]
 
     async def look() -> Answer | None:
-        query = f"metadata['account_id']:'{account}'"  # An account's id has no quotes in it: `routes` sees to that.
-        found = await call.tools.stripe.read(SEARCH, {"query": query, "limit": 1}, call.asking)
-        return Answer(found.object["data"][0], found.answered_at) if found.object["data"] else None
+        return await _newest(call, account) or await _found(call, account)
 
     cause = Cause("customer", f"{account}:{deleted_count}")
     write = Write(PLACE, {"metadata": {"account_id": account}}, cause)
@@ -45,3 +44,16 @@ async def _make(call: Call, deleted_count: int) -> str:
     async with call.tools.tables.connection() as connection:
         await accounts.customer_made(connection, customer_id, account_of_platform(account))
     return customer_id
+
+
+async def _newest(call: Call, account: str) -> Answer | None:
+    """The account's customer, if it is among the newest: what was made just now no search finds yet."""
+    listed = await call.tools.stripe.read(PLACE, {"limit": LOOKED_THROUGH}, call.asking)
+    made = (one for one in listed.object["data"] if (one.get("metadata") or {}).get("account_id") == account)
+    return next((Answer(one, listed.answered_at) for one in made), None)
+
+
+async def _found(call: Call, account: str) -> Answer | None:
+    query = f"metadata['account_id']:'{account}'"  # An account's id has no quotes in it: `routes` sees to that.
+    found = await call.tools.stripe.read(SEARCH, {"query": query, "limit": 1}, call.asking)
+    return Answer(found.object["data"][0], found.answered_at) if found.object["data"] else None

@@ -27,10 +27,12 @@ from ingress.platform.callers import Callers, Pace
 from ingress.platform.calls import Call, Caller, Time, Tools
 from ingress.platform.onces import Onces, Said
 from ingress.platform.patience import Patience
+from ingress.platform.places import Places
 from ingress.platform.problems import SEND_AGAIN, Problem, Word, Wrong
 from ingress.platform.routes import Route
 from ingress.platform.shapes import SubscriptionAsked
 from models.base import Model
+from models.customers import account_of_platform
 from runtime import clock, health
 from runtime.keys import Keyring
 from runtime.logs import get_logger
@@ -88,6 +90,7 @@ class Door:
         self._bodies = Bodies(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_seconds_max)
         self._described = openapi.as_bytes()
         self._patience = Patience()
+        self._places = Places(settings.stripe_callers_max)
         self.onces = Onces(tools.tables, keyring)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -189,14 +192,14 @@ class Door:
 
         async def carry(claimed: Claimed) -> Said:
             call = self._call(heard, body, asked, claimed)
-            try:
-                shown = _shown(heard.route, await heard.route.act(call))
-            except StripeTrouble as trouble:
-                raise Problem.of_stripe(trouble) from None
-            return shown
+            async with self._places.place(heard.time.left):
+                try:
+                    return _shown(heard.route, await heard.route.act(call))
+                except StripeTrouble as trouble:
+                    raise Problem.of_stripe(trouble) from None
 
         said = await self.onces.once(asked, carry, lambda problem: _said(problem, heard.correlation_id))
-        _tell_accepted(heard, said)
+        _tell_answered(heard, said)
         return said
 
     def _call(
@@ -282,8 +285,11 @@ def _response(said: Said, headers: Mapping[str, str], correlation_id: str) -> we
     return response
 
 
-def _tell_accepted(heard: _Heard, said: Said) -> None:
-    """The audit's line: who did what to whom.  What was sent and answered is in no log."""
+def _tell_answered(heard: _Heard, said: Said) -> None:
+    """The audit's line: who did what to whom.  What was sent and answered is in no log, nor what a platform calls its
+    accounts: it may be somebody's address.
+    """
+    whose = {f"{name}_id": account_of_platform(one) if name == "account" else one for name, one in heard.ids.items()}
     log.info(
         "a write was answered",
         deed=heard.route.name,
@@ -291,7 +297,7 @@ def _tell_accepted(heard: _Heard, said: Said) -> None:
         correlation_id=heard.correlation_id,
         status=int(said.status),
         replayed=said.replayed,
-        **heard.ids,
+        **whose,
     )
 
 

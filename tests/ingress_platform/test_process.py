@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import aiohttp
 import pytest
 
+from models.customers import account_of_platform
 from ops.local import ports
 from ops.local.waiting import until
 from runtime.settings import STRIPE_API_BASE, PlatformSettings
@@ -102,16 +103,23 @@ async def test_each_write_leaves_a_line_that_says_who_did_what_to_whom_and_no_se
 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     [line] = [line for line in lines if line["event"] == "a write was answered"]
-    about = {name: line[name] for name in ("deed", "account", "key_id", "correlation_id", "status", "replayed")}
+    about = {name: line[name] for name in ("deed", "account_id", "key_id", "correlation_id", "status", "replayed")}
     assert about == {
         "deed": "create_checkout_session",
-        "account": account,
+        "account_id": account_of_platform(account),
         "key_id": f"key_{shop.token.split('_')[2]}",
         "correlation_id": said.headers["Correlation-Id"],
         "status": 201,
         "replayed": False,
     }
-    for secret in (shop.token.split("_")[3], said.body["url"], said.body["session_id"], "one-and-only", ORIGIN):
+    for secret in (
+        shop.token.split("_")[3],
+        said.body["url"],
+        said.body["session_id"],
+        "one-and-only",
+        ORIGIN,
+        account,
+    ):
         assert secret not in log.read_text()
 
 

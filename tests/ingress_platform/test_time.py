@@ -10,8 +10,9 @@ import pytest
 from ingress.platform.patience import Patience
 from ops.local.waiting import until
 from runtime import clock
-from tests.ingress_platform.support import BACK, PACK, PLAN, Said, Shop, new_account
+from tests.ingress_platform.support import BACK, PACK, PLAN, Said, Shop, new_account, shop_on
 from tests.support_store import Bench
+from tests.support_stripe import Pretend
 
 SECONDS_MAX = 5.0
 LATE = {"no-answer-in-time", "not-now"}
@@ -94,6 +95,25 @@ async def test_while_stripe_is_slow_but_answers_everything_is_done(shop: Shop) -
 
     assert [one.status for one, _ in said] == [201, 201, 201, 200, 201]
     assert all(seconds < SECONDS_MAX for _, seconds in said)
+
+
+async def test_a_crowd_before_a_slow_stripe_is_answered_within_five_seconds_each(
+    bench: Bench, pretend: Pretend
+) -> None:
+    """More than may be asked of Stripe in the time: who has no turn hears so in time, and comes again."""
+    pretend.fault("slow", seconds=0.7)
+    async with shop_on(bench, pretend, stripe_requests_per_second=20) as shop:
+
+        async def timed() -> tuple[Said, float]:
+            began = clock.monotonic()
+            return await shop.post(new_account(), "portal-sessions", {"return_url": BACK}), clock.monotonic() - began
+
+        answered = await asyncio.gather(*(timed() for _ in range(100)))
+
+    done = [said for said, _ in answered if said.status == 201]
+    assert max(seconds for _, seconds in answered) < SECONDS_MAX
+    assert {said.problem for said, _ in answered if said.status != 201} <= LATE
+    assert len(done) > 10, "what can be done in the time is done"
 
 
 async def test_accounts_are_shown_while_stripe_is_away(shop: Shop) -> None:
