@@ -106,15 +106,21 @@ async def _upgrade(call: Call, subscription: Json, item: Json, price: str) -> Su
     after = await call.write("upgrade", where, params, look)
     if not after.get("pending_update"):
         return _shown(after, When.NOW)
-    invoice = await call.read(path("invoices", _id(after["latest_invoice"]) or ""))
-    return _shown(after, When.WHEN_PAID, payment_url=invoice.get("hosted_invoice_url"))
+    return _shown(after, When.WHEN_PAID, payment_url=await _payment_url(call, after))
+
+
+async def _payment_url(call: Call, subscription: Json) -> str | None:
+    """Where what a change costs is paid."""
+    invoice_id = _id(subscription["latest_invoice"])
+    if invoice_id is None:
+        return None
+    return (await call.read(path("invoices", invoice_id))).get("hosted_invoice_url")
 
 
 async def _downgrade(call: Call, subscription: Json, item: Json, price: str) -> SubscriptionShown:
     """At the period's end, by a schedule.  One that is there already is planned anew."""
     schedule = await _schedule(call, subscription)
-    current = schedule["current_phase"] or schedule["phases"][0]
-    phase = next(one for one in schedule["phases"] if one["start_date"] == current["start_date"])
+    phase = _current(schedule)
     items = [_asked(one) for one in phase["items"]]
     coming = [one | {"price": price} if one["price"] == _id(item["price"]) else one for one in items]
     where = path("subscription_schedules", schedule["id"])
@@ -160,10 +166,16 @@ async def _drop_schedule(call: Call, subscription: Json) -> Json:
     return subscription | {"schedule": None}
 
 
+def _current(schedule: Json) -> Json:
+    """The phase that runs; of a schedule that has not begun, the first."""
+    phases: list[Json] = schedule["phases"]
+    since = (schedule["current_phase"] or phases[0])["start_date"]
+    return next((one for one in phases if one["start_date"] == since), phases[0])
+
+
 def _plans(schedule: Json, price: str) -> bool:
     """Whether what comes after the current phase is this price already."""
-    current = schedule["current_phase"] or schedule["phases"][0]
-    coming = [one for one in schedule["phases"] if one["start_date"] > current["start_date"]]
+    coming = [one for one in schedule["phases"] if one["start_date"] > _current(schedule)["start_date"]]
     return bool(coming) and price in {_id(item["price"]) for item in coming[0]["items"]}
 
 

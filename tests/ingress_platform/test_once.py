@@ -78,6 +78,20 @@ async def test_a_key_is_for_one_request_whatever_of_it_is_another(shop: Shop) ->
     assert len(shop.things("checkout.session", account)) == 1
 
 
+async def test_a_key_whose_request_came_to_no_end_is_for_no_other_one_either(shop_in_a_hurry: Shop) -> None:
+    shop, account = shop_in_a_hurry, new_account()
+    shop.pretend.fault("hang", method="POST", path=SESSIONS)
+    late = await shop.post(account, "checkout-sessions", PLAN, Idempotency_Key="one")
+    shop.pretend.heal()
+
+    other = await shop.post(account, "checkout-sessions", PACK, Idempotency_Key="one")
+    same = await shop.post(account, "checkout-sessions", PLAN, Idempotency_Key="one")
+
+    assert late.status == 504
+    assert (other.status, other.problem) == (422, "idempotency-key-reused")
+    assert same.status == 201
+
+
 async def test_of_many_at_once_one_is_carried_out_and_the_others_hear_so(shop: Shop) -> None:
     account = new_account()
     shop.pretend.fault("slow", path=SESSIONS, seconds=0.2)
