@@ -125,6 +125,23 @@ async def test_nobody_pays_for_two_plans_beside_each_other(shop: Shop) -> None:
     assert pack.status == 201
 
 
+async def test_a_page_that_was_paid_before_its_answer_came_is_still_the_answer(shop_in_a_hurry: Shop) -> None:
+    """By then the account has a subscription: this one."""
+    shop, account = shop_in_a_hurry, new_account()
+    shop.pretend.fault("hang_after", method="POST", path="/v1/checkout/sessions")
+    late = await shop.post(account, "checkout-sessions", PLAN, Idempotency_Key="one")
+    shop.pretend.heal()
+    await shop.pay(session_of(shop, account)["url"])
+    await shop.books_hear()
+
+    again = await shop.post(account, "checkout-sessions", PLAN, Idempotency_Key="one")
+    other = await shop.post(account, "checkout-sessions", PLAN)
+
+    assert late.status == 504
+    assert (again.status, again.body["session_id"]) == (201, session_of(shop, account)["id"])
+    assert (other.status, other.problem) == (409, "state-forbids")
+
+
 async def test_however_many_ask_at_once_an_account_gets_one_customer(shop: Shop) -> None:
     account = new_account()
 
