@@ -9,7 +9,9 @@ from simulator.clock import DAY_SECONDS
 from simulator.coupons import Discount, code_named, redeem
 from simulator.customers import Customer, customer_named
 from simulator.happenings import Json
-from simulator.invoice_items import InvoiceItem
+from simulator.invoice_items import InvoiceItem, pending_of
+from simulator.invoice_lines import line_of_invoice_item
+from simulator.invoices import Invoice
 from simulator.payment_intents import PaymentIntent
 from simulator.payment_methods import PaymentMethod
 from simulator.refusals import Refused, invalid
@@ -183,17 +185,39 @@ class CheckoutSession(Thing):
             self._complete("no_payment_required")
             return
         if self._intent is None:
-            self._intent = PaymentIntent.make(
-                self.world,
-                self.body["amount_total"],
-                self.body["currency"],
-                **{"receipt_email": None, "description": None} | self._data | {"customer": self.body["customer"]},
-            )
+            self._intent = self._make_invoice() if self._makes_invoice else self._make_intent()
             self.become(payment_intent=self._intent.id)
             self._intent.on_outcome.append(self._hear_intent)
         why = self._intent.attempt(method)
         if why:
             raise why.refusal()
+
+    @property
+    def _needs_customer(self) -> bool:
+        return self.mode == "payment" and (self.body["customer_creation"] == "always" or self._makes_invoice)
+
+    def _make_intent(self) -> PaymentIntent:
+        told = {"receipt_email": None, "description": None} | self._data | {"customer": self.body["customer"]}
+        return PaymentIntent.make(self.world, self.body["amount_total"], self.body["currency"], **told)
+
+    @property
+    def _makes_invoice(self) -> bool:
+        return bool(self.body["invoice_creation"]["enabled"])
+
+    def _make_invoice(self) -> PaymentIntent:
+        """An invoice of the basket, and the payment intent that pays it."""
+        customer = self.customer
+        assert customer is not None, "whoever gets an invoice has been met"
+        for price, quantity in self._prices:
+            _put_aside(self.world, customer, price, quantity)
+        lines = [line_of_invoice_item(item) for item in pending_of(self.world, customer.id, None)]
+        taxed = bool(self.body["automatic_tax"]["enabled"])
+        invoice = Invoice.draft(customer, lines, discounts=self._discounts, automatic_tax=taxed, auto_advance=False)
+        invoice.finalize()
+        self.become(invoice=invoice.id)
+        assert invoice.intent is not None, "something is owed"
+        invoice.intent.become(**self._data)
+        return invoice.intent
 
     def _hear_intent(self) -> None:
         intent = self._intent
@@ -236,8 +260,7 @@ class CheckoutSession(Thing):
     def _put_aside_what_is_paid_once(self, customer: Customer) -> None:
         for price, quantity in self._prices:
             if price["recurring"] is None:
-                amount = price["unit_amount"] * quantity
-                InvoiceItem.create(self.world, customer=customer.id, amount=amount, currency=price["currency"])
+                _put_aside(self.world, customer, price, quantity)
 
     def _look(self) -> None:
         """See whether the subscription has begun; a decline is refused."""
@@ -285,7 +308,7 @@ class CheckoutSession(Thing):
         """Who pays says who they are; where Stripe has to know them again, they become a customer."""
         customer = self.customer
         told = email or self.body["customer_email"]
-        if customer is None and (self.mode == "subscription" or self.body["customer_creation"] == "always"):
+        if customer is None and (self.mode == "subscription" or self._needs_customer):
             customer = Customer.create(self.world, email=told, name=name, address=HOME)
             self.become(customer=customer.id)
         known = customer.body if customer else {"address": HOME, "email": told, "name": name, "phone": None}
@@ -329,6 +352,11 @@ class CheckoutSession(Thing):
             ],
             **basket_totals(self.line_items),
         )
+
+
+def _put_aside(world: "World", customer: Customer, price: Json, quantity: int) -> None:
+    amount = price["unit_amount"] * quantity
+    InvoiceItem.create(world, customer=customer.id, amount=amount, currency=price["currency"], quantity=quantity)
 
 
 _INVOICE_CREATION: Final[Json] = {

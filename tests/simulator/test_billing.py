@@ -225,6 +225,19 @@ def test_a_session_that_is_declined_stays_open_and_may_be_paid_with_another_card
     assert refuses(lambda: session.pay("pm_card_visa")).message == "This Checkout Session is complete."
 
 
+def test_a_session_that_makes_an_invoice_has_it_paid_by_the_same_payment() -> None:
+    world = World(1)
+    session = basket(world, "credits_1000", invoice_creation={"enabled": True}, automatic_tax={"enabled": True})
+
+    session.pay("pm_card_visa", email="company@subscriber.example")
+
+    invoice = world.shelf.get("invoice", session.body["invoice"])
+    assert invoice is not None
+    assert invoice.is_paid
+    assert (invoice.intent.id, invoice.body["total"]) == (session.body["payment_intent"], session.body["amount_total"])
+    assert session.status == "complete"
+
+
 def test_a_session_that_nobody_pays_expires_after_a_day() -> None:
     world = World(1)
     session = basket(world)
