@@ -22,6 +22,9 @@ from tests.models.support_payments import DAY, PAYMENT_SHAPES, STORIES, Told
 from tests.models.support_shelf import Shelf
 
 SHUFFLES = 60
+PREFIXED = {"dispute": "charge.dispute"}
+"""What the types of facts about an object begin with, where it is not the object's own name."""
+
 every_story = pytest.mark.parametrize(
     ("name", "events"), list(told.stories()), ids=[name for name, _ in told.stories()]
 )
@@ -336,3 +339,46 @@ def test_two_facts_that_only_their_ids_can_order_make_stripe_asked() -> None:
 
 def dumped(event: Json) -> bytes:
     return json.dumps(event).encode()
+
+
+@pytest.mark.parametrize("shown", [told.intent, told.invoice, told.dispute, told.refund, told.session])
+def test_what_has_ended_does_not_come_back_to_life_by_a_later_event(shown: Any) -> None:
+    end = {"payment_intent": "canceled", "invoice": "void", "dispute": "lost", "refund": "failed"}
+    alive = {"payment_intent": "processing", "invoice": "open", "dispute": "under_review", "refund": "pending"}
+    kind = shown()["object"]
+    ended = shown(status=end.get(kind, "expired"), customer="cus_1")
+    living = shown(status=alive.get(kind, "open"), customer="cus_1")
+    events = Told().tell(f"{kind}.ended", ended).tell(f"{kind}.updated", living, after_seconds=60).events
+
+    for order in (events, events[::-1]):
+        shelf, _ = heard(
+            [event | {"type": PREFIXED.get(kind, kind) + event["type"].removeprefix(kind)} for event in order]
+        )
+        assert shelf.pieces[ended["id"]].present.state.status == ended["status"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (told.invoice(status="draft"), told.invoice(status="open")),
+        (told.invoice(status="open"), told.invoice(status="open", attempt_count=1)),
+        (told.invoice(status="open", attempt_count=9), told.invoice(status="uncollectible", attempt_count=9)),
+        (told.intent(), told.intent(status="requires_action")),
+        (told.intent(status="processing"), told.intent(last_payment_error={"code": "card_declined"})),
+        (told.charge(status="pending"), told.charge()),
+        (told.refund(status="pending", customer="cus_1"), told.refund(customer="cus_1")),
+        (
+            told.dispute(customer="cus_1"),
+            told.dispute(customer="cus_1", balance_transactions=[{"amount": -2900, "currency": "usd", "fee": 1500}]),
+        ),
+        (told.session(payment_status="unpaid"), told.session()),
+    ],
+)
+def test_within_a_second_what_is_further_along_is_the_later(earlier: Json, later: Json) -> None:
+    """Whatever their ids say, and though neither tells what was before it."""
+    prefix = PREFIXED.get(later["object"], later["object"])
+    one, other = (Told().tell(f"{prefix}.told", body).events[0] for body in (earlier, later))
+
+    for ids in (("evt_a", "evt_b"), ("evt_b", "evt_a")):
+        shelf, _ = heard([one | {"id": ids[0]}, other | {"id": ids[1]}])
+        assert [version.fact_id for version in shelf.object_lines.whole(later["id"])] == list(ids)
