@@ -28,7 +28,7 @@ from models.causes import ObjectLine, Owner, Piece, Pieces
 from models.customers import Customer
 from models.events import Event, SubscriptionChanged, SubscriptionMoved
 from models.lines import Second
-from models.objects import ObjectSeen
+from models.objects import Kind, ObjectSeen
 from models.payments import About, Payment
 from models.stripe_answers import AskedInVain
 from models.stripe_events import Fact, SubscriptionSeen
@@ -287,7 +287,7 @@ def _hear_body(books: Books, fact: Fact, catalog: Catalog) -> Decision[None, Eve
     if isinstance(fact.body, ObjectSeen):
         return _hear_object(books, fact.envelope, fact.body, catalog)
     if isinstance(fact.body, ThinSeen):
-        return Decision(None, (_wanted(fact, fact.body.object_kind, fact.body.object_id, Why.THIN_EVENT),))
+        return _hear_thin(fact, fact.body)
     if isinstance(fact.body, AskedInVain):
         return _hear_refusal(books, fact.body)
     return Decision(None, refusal=None if fact.envelope.type in customers.TYPES else Refusal.NOT_OURS)
@@ -320,6 +320,13 @@ def _hear_object(books: Books, heard: Envelope, seen: ObjectSeen, catalog: Catal
         events += fraud_warnings.told(seen.object_id, before, after, about)
         events += prices.told(seen.object_id, after, about, catalog)
     return Decision(None, tuple(events), taken.refusal, taken.note)
+
+
+def _hear_thin(fact: Fact, seen: ThinSeen) -> Decision[None, Event]:
+    """Ask for what is not shown, if it is anything that we read."""
+    if seen.object_kind not in {SUBSCRIPTION, *Kind}:
+        return Decision(None, refusal=Refusal.NOT_OURS)
+    return Decision(None, (_wanted(fact, seen.object_kind, seen.object_id, Why.THIN_EVENT),))
 
 
 def _hear_refusal(books: Books, refused: AskedInVain) -> Decision[None, Event]:

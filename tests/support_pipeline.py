@@ -229,7 +229,7 @@ class Pipeline:
         assert set(self.accepted) <= set(facts), f"lost: {set(self.accepted) - set(facts)}"
         inbox = {row["fact_id"] for row in await self.rows("SELECT fact_id FROM inbox")}
         assert inbox == set(facts), "the inbox and the reports differ"
-        heard = await self.rows("SELECT fact_id FROM journal WHERE slice IS NOT NULL")
+        heard = await self.rows("SELECT fact_id FROM journal WHERE slice::jsonb -> 'after' IS NOT NULL")
         versions = await self.rows(
             "SELECT fact_id FROM subscription_versions UNION ALL SELECT fact_id FROM stripe_object_versions"
         )

@@ -29,7 +29,7 @@ from ops.local import ports
 from ops.local.providers import KafkaServer
 from ops.local.waiting import until
 from runtime import clock
-from runtime.keys import Keyring
+from runtime.keys import Keyring, UnknownKey
 from runtime.stripe_client import Answer, Asking, StripeClient, path
 from runtime.stripe_patience import Patience
 from store.outbox import EVENT_SOURCE, SPEC_VERSION
@@ -124,7 +124,10 @@ class Post:
         found = []
         for record in await _all_of(self.options, self.facts):
             headers = dict(record.headers)
-            body = self.keyring.decrypt(headers["key_id"].decode(), record.value, headers["fact"])
+            try:
+                body = self.keyring.decrypt(headers["key_id"].decode(), record.value, headers["fact"])
+            except (KeyError, UnknownKey):  # Another test's: a process of ours has but one topic to write to.
+                continue
             envelope = Envelope.from_headers(headers)
             assert record.key == envelope.partition_key.encode()
             found.append((json.loads(body), envelope))

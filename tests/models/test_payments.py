@@ -308,6 +308,15 @@ def test_a_thin_event_asks_stripe_for_what_it_does_not_show() -> None:
     assert asked.request == Retrieve(object_kind="charge", object_id="ch_1", why=Why.THIN_EVENT)
 
 
+def test_a_thin_event_about_what_we_do_not_read_asks_for_nothing() -> None:
+    thin = {"object": "v2.core.event", "related_object": {"id": "mtr_1", "type": "billing.meter"}}
+    fact = stripe_events.read(envelope(type="v1.billing.meter.no_meter_found", customer=None), dumped(thin))
+
+    [one] = Shelf().take([fact])
+
+    assert (one.outcome, one.said) == (Outcome.IGNORED, ())
+
+
 def test_what_stripe_has_no_such_object_of_is_nobodys_and_waits_no_more() -> None:
     opened = next(event for event in told.refunded_and_disputed(BASIL) if event["type"] == "charge.dispute.created")
     shelf, _ = heard([opened])
