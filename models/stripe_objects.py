@@ -156,6 +156,7 @@ class _Refund(StripeSlice):
 
 class _BalanceTransaction(StripeSlice):
     amount: MinorUnits
+    currency: Currency | None = None
     fee: MinorUnits = 0
 
 
@@ -183,7 +184,7 @@ def _dispute(seen: _Dispute) -> objects.Dispute:
         status=seen.status,
         currency=seen.currency,
         amount_minor=seen.amount,
-        withdrawn_minor=max(0, -sum(one.amount for one in moved)),
+        withdrawn_minor=_withdrawn(seen),
         fee_minor=sum(one.fee for one in moved),
         transactions=len(moved),
         charge_id=seen.charge,
@@ -193,6 +194,13 @@ def _dispute(seen: _Dispute) -> objects.Dispute:
         created_at=moment(seen.created),
         livemode=seen.livemode,
     )
+
+
+def _withdrawn(seen: _Dispute) -> int:
+    """What is gone now, in the dispute's currency; the balance may be in another, and then all of it is gone or none."""
+    gone = max(0, -sum(one.amount for one in seen.balance_transactions))
+    settled = {one.currency for one in seen.balance_transactions} - {None, seen.currency}
+    return seen.amount if gone and settled else gone
 
 
 class _Amount(StripeSlice):

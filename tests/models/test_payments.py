@@ -217,6 +217,24 @@ def test_two_halves_are_merged_when_somebody_links_them() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("moved", "withdrawn"),
+    [
+        ([], 0),
+        ([("usd", -2900)], 2900),
+        ([("usd", -2900), ("usd", 1000)], 1900),
+        ([("eur", -2710)], 2900),
+        ([("eur", -2710), ("eur", 2710)], 0),
+    ],
+)
+def test_what_a_dispute_withdrew_is_told_in_its_own_currency(moved: list[tuple[str, int]], withdrawn: int) -> None:
+    transactions = [{"currency": currency, "amount": amount, "fee": 1500} for currency, amount in moved]
+    events = Told().tell("charge.succeeded", told.charge()).events
+    events += Told().tell("charge.dispute.updated", told.dispute(balance_transactions=transactions)).events
+
+    assert payment([events[0], events[1] | {"id": "evt_09"}]).disputed_minor == withdrawn
+
+
 def test_an_invoice_of_nothing_is_no_payment() -> None:
     free = {"total": 0, "amount_due": 0, "amount_remaining": 0, "_payment_intent": None, "status": "paid"}
 
