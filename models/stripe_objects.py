@@ -197,7 +197,7 @@ def _dispute(seen: _Dispute) -> objects.Dispute:
 
 
 def _withdrawn(seen: _Dispute) -> int:
-    """What is gone now, in the dispute's currency; the balance may be in another, and then all of it is gone or none."""
+    """What is gone now, in the dispute's currency.  The balance may be in another; then all of it is gone, or none."""
     gone = max(0, -sum(one.amount for one in seen.balance_transactions))
     settled = {one.currency for one in seen.balance_transactions} - {None, seen.currency}
     return seen.amount if gone and settled else gone
