@@ -4,8 +4,8 @@ The lives of a few hundred people are told once by the simulator and rendered as
 every id of theirs a part is the MARK; a generation is the same lives with its own eight characters in the MARK's place,
 which is one `bytes.replace` an event.  Prices and products are nobody's, and stay.
 
-Events of other sizes than 5 to 9 KB are left out, and so are those of payments: the bare side does not write their rows,
-and both sides are to be asked the same.  `sizes` says what is left, and what it is about.
+Events of other sizes than 5 to 9 KB are left out, and so are those of payments, since the bare side writes no rows of
+theirs and both sides are to be asked the same.  `sizes` says what is left, and what it is about.
 """
 
 import json
