@@ -18,7 +18,6 @@ from models import (
     lines,
     payments,
     prices,
-    stripe_answers,
     stripe_events,
     subscriptions,
 )
@@ -30,7 +29,7 @@ from models.events import Event, SubscriptionChanged, SubscriptionMoved
 from models.lines import Second
 from models.objects import Kind, ObjectSeen
 from models.payments import About, Payment
-from models.stripe_answers import AskedInVain
+from models.stripe_answers import AskedInVain, is_answer
 from models.stripe_events import Fact, SubscriptionSeen
 from models.stripe_requests import Retrieve, StripeRequested, Why
 from models.subscriptions import Line, Version
@@ -142,7 +141,7 @@ def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
     again = (event for event in announced if not isinstance(event, SubscriptionChanged) or event.subject not in known)
     events = (*again, *decided.events)
     account_id = account_of_fact(books, fact)
-    if decided.note is Note.AMBIGUOUS_ORDER:
+    if decided.note is Note.AMBIGUOUS_ORDER and not is_answer(fact.envelope.type):
         events = (*events, _asked(fact, account_id))
     account_seq = _next_account_seq(books, account_id)
     # A stale fact's outcome says so already; that ids had to decide its place would be counted nowhere else.
@@ -220,7 +219,7 @@ def _lower(found: dict[str, Second], object_id: str, second: Second) -> None:
 
 def _must_wait(books: Books, fact: Fact) -> bool:
     """Whether nobody knows yet whose this fact is.  What Stripe answers when asked does not wait for more."""
-    if not isinstance(fact.body, ObjectSeen) or fact.envelope.type.endswith(stripe_answers.ANSWERED):
+    if not isinstance(fact.body, ObjectSeen) or is_answer(fact.envelope.type):
         return False
     return not causes.is_owned(books.pieces, fact.envelope, fact.body)
 

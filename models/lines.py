@@ -11,7 +11,7 @@ ours, from the strongest reason to the weakest:
 4. **chain**: the rest of one second is put in the order in which each fact's `previous_attributes` fit the fact before
    it best, starting from the last fact of the second before.
 5. **tie**: what even that leaves open is decided by a number of the state's own (the more is refunded, the later), then
-   by event id: the same way everywhere, and counted as ambiguous.
+   by event id: the same way everywhere, and counted as ambiguous.  What Stripe showed when it was asked comes last.
 
 A *line* is the history of one object in that order, or the newest part of it that a fact can still move.  A late, older
 fact is woven in where it belongs; it amends the history and leaves the present alone.
@@ -28,6 +28,9 @@ from models.base import Model, Note, Refusal
 
 CHAIN_FACTS_MAX: Final = 9
 """So many facts of one second and rank are put in order by their chain; a larger crowd is ordered by tie and id."""
+
+ANSWER_PREFIX: Final = "ans_"
+"""What the ids of Stripe's answers begin with (`models.stripe_answers`); no event of Stripe's has such an id."""
 
 FIRST: Final = 0
 """The rank of what is the first of its object: nothing was before it, so it fits behind anything."""
@@ -156,13 +159,16 @@ def _in_order(members: Sequence[Version[StateT]], start: Version[StateT] | None)
     ambiguous = False
     by_rank = sorted(members, key=lambda version: version.rank)
     for _, crowd in groupby(by_rank, key=lambda version: version.rank):
-        chain, unsure = _best_chain(
-            tuple(sorted(crowd, key=lambda version: (version.state.tie, version.fact_id))), start
-        )
+        chain, unsure = _best_chain(tuple(sorted(crowd, key=_last_resort)), start)
         ordered.extend(chain)
         ambiguous |= unsure
         start = ordered[-1]
     return tuple(_numbered(version, ordinal) for ordinal, version in enumerate(ordered)), ambiguous
+
+
+def _last_resort(version: Version[StateT]) -> tuple[bool, int, str]:
+    """What puts in order those that nothing else does: an answer was asked for behind what it is asked about."""
+    return (version.fact_id.startswith(ANSWER_PREFIX), version.state.tie, version.fact_id)
 
 
 def _numbered(version: Version[StateT], ordinal: int) -> Version[StateT]:

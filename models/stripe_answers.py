@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from models.base import Identifier, Model
+from models.lines import ANSWER_PREFIX
 from models.stripe_slices import StripeSlice
 
 ANSWERED: Final = ".retrieved"
@@ -47,6 +48,11 @@ class _Data(StripeSlice):
 
 class _Failed(StripeSlice):
     data: _Data
+
+
+def is_answer(fact_type: str) -> bool:
+    """Whether Stripe showed an object because we asked: to ask about that again would have no end."""
+    return fact_type.endswith(ANSWERED)
 
 
 def read_failed(raw: bytes) -> AskedInVain:
@@ -111,4 +117,4 @@ def _event(kind: str, thing: Mapping[str, Any], told: Told) -> bytes:
         "type": kind,
     }
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    return json.dumps({"id": f"ans_{digest[:32]}", **said}, separators=(",", ":")).encode()
+    return json.dumps({"id": f"{ANSWER_PREFIX}{digest[:32]}", **said}, separators=(",", ":")).encode()

@@ -364,6 +364,23 @@ def test_two_facts_that_only_their_ids_can_order_make_stripe_asked() -> None:
     assert requests == [Retrieve(object_kind="invoice", object_id="in_1", why=Why.AMBIGUOUS_ORDER)]
 
 
+def test_an_answer_comes_behind_what_it_was_asked_about_and_asks_for_nothing_itself() -> None:
+    """Even where it bears the same second, and nothing tells what was before."""
+    one, other, answer = (
+        Told(BASIL).tell("invoice.updated", told.invoice(status="open", amount_due=due)).events[0]
+        | {"id": fact_id, **more}
+        for due, fact_id, more in ((1, "evt_a", {}), (2, "evt_b", {}), (3, "ans_a", {"type": "invoice.retrieved"}))
+    )
+    for order in itertools.permutations([one, other, answer]):
+        shelf, said = heard(order, batch=1)
+        asked = [
+            one_said.event for one_heard in said for one_said in one_heard.said if one_heard.fact.envelope.id == "ans_a"
+        ]
+
+        assert shelf.pieces["in_1"].present.state.amount_due_minor == 3
+        assert not [event for event in asked if isinstance(event, StripeRequested)]
+
+
 def dumped(event: Json) -> bytes:
     return json.dumps(event).encode()
 
