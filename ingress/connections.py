@@ -15,7 +15,7 @@ from typing import Any, Final
 from aiohttp import web
 from prometheus_client import Counter, Gauge
 
-from ingress.answers import Answer, response
+from ingress.answers import Answer, Words
 from runtime.logs import get_logger
 from runtime.settings import DoorSettings
 
@@ -41,6 +41,7 @@ class Server(web.Server):
     def __init__(self, handler: Handler, settings: DoorSettings) -> None:
         super().__init__(handler)
         self.settings = settings
+        self.words = Words(settings.retry_after_seconds)
         self.open_count = 0
         self._in_hand = 0
         self._nothing_in_hand = asyncio.Event()
@@ -115,7 +116,7 @@ class Connection(web.RequestHandler):
             limit = self._server.settings.headers_seconds_max
             self._slow = asyncio.get_running_loop().call_later(limit, self._cut, "headers")
 
-    async def answer(self, handle: Callable[[], Awaitable[web.Response]]) -> web.Response:
+    async def answer(self, handle: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
         """What *handle* answers to a request whose headers are here; the clock for headers rests meanwhile."""
         self._headers_are_here()
         self._answering = True
@@ -141,9 +142,7 @@ class Connection(web.RequestHandler):
         del request, message
         answer = Answer.BROKEN_HTTP if status < 500 else Answer.OUR_BUG  # noqa: PLR2004  # HTTP's own border.
         log.info("not http" if answer is Answer.BROKEN_HTTP else "bug", error=type(exc).__name__)
-        refusal = response(answer, self._server.settings.retry_after_seconds)
-        refusal.force_close()
-        return refusal
+        return self._server.words.last(answer)
 
     def _headers_are_here(self) -> None:
         if self._slow is not None:

@@ -13,13 +13,13 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from ingress.deadlines import Deadlines
 from models.topics import STRIPE_EVENTS
 from runtime.kafka import partition_of_fact
 from runtime.logs import get_logger
-from runtime.metrics import LATENCY_SECONDS_BUCKETS
+from runtime.metrics import LATENCY_SECONDS_BUCKETS, LoopHistogram
 
 BATCH_BYTES_MAX: Final = 262_144
 REQUEST_BYTES_MAX: Final = 1_000_000
@@ -31,7 +31,9 @@ RECONNECT_PAUSE_SECONDS: Final = 0.5
 SILENCE_SECONDS_MAX: Final = 10.0
 """Unanswered for so long, the producer is replaced: a fresh one looks up the brokers' addresses anew."""
 
-PRODUCED = Histogram("ingress_produce_seconds", "From handing over to acknowledged", buckets=LATENCY_SECONDS_BUCKETS)
+PRODUCED = LoopHistogram(
+    "ingress_produce_seconds", "From handing over to acknowledged", buckets=LATENCY_SECONDS_BUCKETS
+)
 UNACKNOWLEDGED = Counter("ingress_unacknowledged_total", "Facts that the broker did not acknowledge in time", ["error"])
 REPLACED = Counter("ingress_producer_replaced_total", "Producers that were given up for a fresh one")
 

@@ -17,10 +17,10 @@ from typing import Final
 
 import uvloop
 from aiohttp import web
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from ingress import signature
-from ingress.answers import Answer, response
+from ingress.answers import Answer, Words
 from ingress.bodies import Bodies
 from ingress.connections import Server, connection_of
 from ingress.judge import Judge, doubted
@@ -30,7 +30,7 @@ from models.topics import STRIPE_EVENTS
 from runtime import clock, garbage, health, kafka, logs, tracing
 from runtime.failpoints import Failpoints
 from runtime.keys import Keyring
-from runtime.metrics import LATENCY_SECONDS_BUCKETS
+from runtime.metrics import LATENCY_SECONDS_BUCKETS, LoopHistogram
 from runtime.settings import IngressSettings, load
 from runtime.tracing import Span, SpanKind, Tracer
 
@@ -40,7 +40,7 @@ CLEANUP_SECONDS_MAX: Final = 1.0
 
 REQUESTS = Counter("ingress_requests_total", "Requests at Stripe's door, by what became of them", ["outcome"])
 COUNTS = {answer: REQUESTS.labels(answer.value) for answer in Answer}
-SECONDS = Histogram("ingress_request_seconds", "From headers to answer", buckets=LATENCY_SECONDS_BUCKETS)
+SECONDS = LoopHistogram("ingress_request_seconds", "From headers to answer", buckets=LATENCY_SECONDS_BUCKETS)
 
 log = logs.get_logger(__name__)
 
@@ -62,6 +62,7 @@ class Door:
         self._producer = producer
         self._failpoints = failpoints
         self._now = now
+        self._words = Words(settings.retry_after_seconds)
         self._hearing_count = 0
         self._bodies = Bodies(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_seconds_max)
 
@@ -75,7 +76,7 @@ class Door:
             if self._hearing_count == 0:
                 self._failpoints.rest()
 
-    async def _route(self, request: web.BaseRequest) -> web.Response:
+    async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         match request.path:
             case path if path == WEBHOOK_PATH:
                 return await self._count(request)
@@ -87,7 +88,7 @@ class Door:
                 return health.counted()
         return self._say(Answer.NO_SUCH_PLACE, request)
 
-    async def _count(self, request: web.BaseRequest) -> web.Response:
+    async def _count(self, request: web.BaseRequest) -> web.StreamResponse:
         began = clock.monotonic()
         try:
             answer = await self._hear(request)
@@ -98,12 +99,11 @@ class Door:
             SECONDS.observe(clock.monotonic() - began)
         return self._say(answer, request)
 
-    def _say(self, answer: Answer, request: web.BaseRequest) -> web.Response:
+    def _say(self, answer: Answer, request: web.BaseRequest) -> web.StreamResponse:
         COUNTS[answer].inc()
-        said = response(answer, self._settings.retry_after_seconds)
         if connection_of(request).leaving or not request.content.is_eof():
-            said.force_close()  # The rest of the body is not ours to wait for.
-        return said
+            return self._words.last(answer)  # The rest of the body is not ours to wait for.
+        return self._words.to(request, answer)
 
     async def _hear(self, request: web.BaseRequest) -> Answer:
         """From the cheapest question to the dearest: most of what is hostile ends before its body is read."""
@@ -167,7 +167,7 @@ class TracedDoor(Door):
         self._tracer = tracer
         self._request: ContextVar[Span | None] = ContextVar("request", default=None)
 
-    async def _count(self, request: web.BaseRequest) -> web.Response:
+    async def _count(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._tracer.samples():
             return await super()._count(request)
         about: tracing.Attributes = {
