@@ -75,13 +75,18 @@ def tell(
 ) -> World:
     """The world after so many months with so many subscribers; at least *tie_share* of them have their ties."""
     world = World(seed, start_seconds)
+    let_arrive(world, subscribers, tie_share=tie_share)
+    world.advance(months_after(start_seconds, months))
+    return world
+
+
+def let_arrive(world: World, subscribers: int, *, tie_share: float = 0.4) -> None:
+    """Let so many subscribers arrive within the next weeks, as the clock moves."""
     unlived = list(LIVES)
     for number in range(subscribers):
         # Spread evenly and exactly, so that the share holds in every story and not only on average.
         tied = int((number + 1) * tie_share) > int(number * tie_share)
         _let_arrive(world, number, unlived, tied=tied)
-    world.advance(months_after(start_seconds, months))
-    return world
 
 
 def _let_arrive(world: World, number: int, unlived: list[Life], *, tied: bool) -> None:

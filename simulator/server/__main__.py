@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+from simulator import story
 from simulator.server.desk import desk_for
 from simulator.server.limits import SANDBOX_RATE_PER_SECOND
 from simulator.server.serving import serving
@@ -26,6 +27,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rate-per-second", type=float, default=SANDBOX_RATE_PER_SECOND, help="requests let through; 0 is no limit"
     )
+    parser.add_argument("--subscribers", type=int, default=0, help="how many people live there by themselves")
     return parser.parse_args()
 
 
@@ -35,7 +37,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, enough.set)
-    desk = desk_for(World(arguments.seed, arguments.start), time.monotonic, arguments.rate_per_second)
+    world = World(arguments.seed, arguments.start)
+    story.let_arrive(world, arguments.subscribers)
+    desk = desk_for(world, time.monotonic, arguments.rate_per_second)
     desk.api_version = shape_version(arguments.api_version)
     async with serving(desk, arguments.host, arguments.port) as address:
         sys.stdout.write(json.dumps({"address": address, "pid": os.getpid(), "now": desk.world.now}) + "\n")

@@ -27,29 +27,37 @@ class Desk:
     keys: IdempotencyKeys = field(default_factory=IdempotencyKeys)
     journal: Journal = field(default_factory=Journal)
     undelivered: dict[str, int] = field(default_factory=dict)
-    """How many endpoints have not accepted an event yet.  Whoever delivers keeps it; without that all is delivered."""
+    """How many endpoints have not accepted an event yet.  The couriers keep it."""
+    before_step: list[Callable[[int], Awaitable[None]]] = field(default_factory=list)
+    """Called with the second to which the clock will move next, until which it may be held up."""
     after_advance: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-    """Called whenever something happened in time: whoever delivers waits here until all is delivered."""
+    """Called when time stands still again."""
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
     _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def advance(self, until_seconds: int) -> None:
-        """Move the world's clock from one due thing to the next, and let whoever hangs on it catch up in between.
-
-        So a webhook can be answered before the next thing falls due.
-        """
+        """Move the world's clock from one due thing to the next; whoever hangs on it may hold it up in between."""
         async with self._moving:
-            while (due := self.world.next_due) is not None and due < until_seconds:
-                await self._step(due)
-            await self._step(max(until_seconds, self.world.now))
+            until = max(until_seconds, self.world.now)
+            while True:
+                for hold_up in self.before_step:
+                    await hold_up(self._next(until))
+                moment = self._next(until)  # Sooner, perhaps: what was waited for may have put something on the agenda.
+                await self._step(moment)
+                if moment >= until:
+                    break
+            for settle in self.after_advance:
+                await settle()
 
-    async def _step(self, until_seconds: int) -> None:
+    def _next(self, until_seconds: int) -> int:
+        due = self.world.next_due
+        return until_seconds if due is None else min(due, until_seconds)
+
+    async def _step(self, moment_seconds: int) -> None:
         heard_count = len(self.world.happenings)
-        self.world.advance(until_seconds)
+        self.world.advance(moment_seconds)
         if len(self.world.happenings) > heard_count:
             await asyncio.sleep(0)  # Nobody is kept waiting for a whole year.
-            for catch_up in self.after_advance:
-                await catch_up()
 
 
 def desk_for(world: World, monotonic: Callable[[], float], rate_per_second: float) -> Desk:

@@ -37,7 +37,9 @@ DEEDS: Final[dict[tuple[str, str], Deed]] = {
     ("payment_method", "renew_by_bank"): lambda method: method.renew_by_bank(),
     ("refund", "fail"): lambda refund: refund.fail(),
     ("refund", "succeed"): lambda refund: refund.succeed(),
+    ("webhook_endpoint", "become_thin"): lambda endpoint: endpoint.become_thin(),
     ("webhook_endpoint", "roll_secret"): lambda endpoint: {"secret": endpoint.roll_secret()},
+    ("webhook_endpoint", "take_secret"): lambda endpoint, secret: endpoint.take_secret(secret),
 }
 
 

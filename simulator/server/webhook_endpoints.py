@@ -1,6 +1,6 @@
 """Webhook endpoints: who wants to hear of what, in which shape, signed with what.
 
-Delivery is somebody else's; here is what it needs to know, and what it tells: that an endpoint accepts, or fails.
+Delivery is the couriers'; here is what they need to know, and what they tell: that an endpoint accepts, or fails.
 """
 
 from typing import Final
@@ -25,6 +25,7 @@ class WebhookEndpoint:
         self._secret = dice.identifier("whsec", 32)
         self._old_secret: tuple[str, int] | None = None  # With the second from which on it signs no more.
         self._failing_since: int | None = None
+        self.is_thin = False  # Whether it hears of what happened without being shown it.
         self.body = _body(dice.identifier("we"), world.now, asked)
         world.shelf.put(self)
 
@@ -62,6 +63,14 @@ class WebhookEndpoint:
         self._old_secret = (self._secret, self._world.now + OLD_SECRET_SECONDS)
         self._secret = self._dice.identifier("whsec", 32)
         return self._secret
+
+    def take_secret(self, secret: str) -> None:
+        """Sign with a secret that the endpoint has already: of Stripe's it would have to be told."""
+        self._secret, self._old_secret = secret, None
+
+    def become_thin(self) -> None:
+        """Send thin events from now on, as an event destination with thin payload has them."""
+        self.is_thin = True
 
     def accepted(self) -> None:
         """A delivery was accepted: whatever failed before is forgiven."""

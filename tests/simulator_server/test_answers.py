@@ -92,23 +92,30 @@ async def test_time_passes_only_when_told_and_never_back(pretend: Pretend) -> No
         assert (await answer.json())["now"] == begin + 200_000
 
 
-async def test_whoever_delivers_is_waited_for_before_the_next_thing_falls_due(pretend: Pretend) -> None:
-    world, caught_up = pretend.desk.world, []
+async def test_whoever_hangs_on_the_clock_is_waited_for_before_the_next_thing_falls_due_and_at_the_end(
+    pretend: Pretend,
+) -> None:
+    world, held_up = pretend.desk.world, []
     customer = pretend.desk.world.shelf.get("customer", (await pretend.stripe.v1.customers.create_async({})).id)
     begin = world.now
     for pause in (10, 10, 30):
         world.later(pause, lambda: customer.change(name=f"{world.now}"))
-    world.later(20, lambda: None)  # Nobody hears of it.
+    ended: list[int] = []
 
-    async def deliver() -> None:
+    async def hold_up(moment: int) -> None:
         await asyncio.sleep(0)
-        caught_up.append((world.now - begin, len(world.happenings)))
+        held_up.append((moment - begin, len(world.happenings)))
 
-    pretend.desk.after_advance.append(deliver)
-    await pretend.advance(days=1)
+    async def end() -> None:
+        ended.append(world.now - begin)
 
-    assert caught_up == [(10, 3), (30, 4)]
-    assert world.now == begin + 24 * 60 * 60
+    pretend.desk.before_step.append(hold_up)
+    pretend.desk.after_advance.append(end)
+    await pretend.advance(seconds=60)
+
+    assert held_up == [(10, 1), (30, 3), (60, 4)]
+    assert ended == [60]
+    assert world.now == begin + 60
 
 
 async def test_two_who_let_time_pass_take_turns(pretend: Pretend) -> None:

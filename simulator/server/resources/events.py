@@ -1,5 +1,6 @@
 """Events: the last 30 days, as snapshots under /v1 and thin under /v2."""
 
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import urlencode
@@ -7,7 +8,7 @@ from urllib.parse import urlencode
 from simulator.happenings import Happening, Json
 from simulator.refusals import Refused
 from simulator.server.errors import no_such
-from simulator.server.event_log import snapshot, thin
+from simulator.server.event_log import snapshot, thin, thin_id
 from simulator.server.lists import PAGING, Cursor, Page, limit, page_of, within
 from simulator.server.moments import SPAN_ISO
 from simulator.server.parameters import NOTHING, SPAN, Hash, flag, many, text
@@ -25,7 +26,7 @@ LIST_THIN: Final = Hash(
 
 def retrieve(call: Call) -> Json:
     """One event, while it is kept."""
-    return _snapshot(call, _happening(call))
+    return _snapshot(call, _happening(call, _snapshot_id))
 
 
 def list_events(call: Call) -> Page:
@@ -43,13 +44,13 @@ def list_events(call: Call) -> Page:
         )
 
     log = call.desk.events.newest_first()
-    chosen, has_more = page_of("event", log, keeps, Cursor.of(params), lambda happening: happening.event_id)
+    chosen, has_more = page_of("event", log, keeps, Cursor.of(params), _snapshot_id)
     return Page([_snapshot(call, happening) for happening in chosen], has_more, call.path)
 
 
 def retrieve_thin(call: Call) -> Json:
     """One thin event, while it is kept."""
-    return thin(_happening(call))
+    return thin(_happening(call, thin_id))
 
 
 def list_thin(call: Call) -> Json:
@@ -65,9 +66,7 @@ def list_thin(call: Call) -> Json:
         )
 
     cursor = Cursor(params.get("limit", 20), starting_after=params.get("page"))
-    chosen, has_more = page_of(
-        "event", call.desk.events.newest_first(), keeps, cursor, lambda happening: happening.event_id
-    )
+    chosen, has_more = page_of("event", call.desk.events.newest_first(), keeps, cursor, thin_id)
     return {
         "data": [thin(happening) for happening in chosen],
         "next_page_url": _next_page(call, chosen[-1]) if has_more else None,
@@ -77,7 +76,7 @@ def list_thin(call: Call) -> Json:
 
 def _next_page(call: Call, last: Happening) -> str:
     """The same list from after *last*: Stripe's page tokens are opaque, and ours is the id."""
-    return f"{call.path}?{urlencode(_flat(call.params | {'page': last.event_id}))}"
+    return f"{call.path}?{urlencode(_flat(call.params | {'page': thin_id(last)}))}"
 
 
 def _flat(params: Json) -> list[tuple[str, object]]:
@@ -92,11 +91,15 @@ def _flat(params: Json) -> list[tuple[str, object]]:
     return flat
 
 
-def _happening(call: Call) -> Happening:
+def _happening(call: Call, id_of: Callable[[Happening], str]) -> Happening:
     happening = call.desk.events.get(call.ids["id"])
-    if happening is None:
+    if happening is None or call.ids["id"] != id_of(happening):
         raise no_such("event", call.ids["id"])
     return happening
+
+
+def _snapshot_id(happening: Happening) -> str:
+    return happening.event_id
 
 
 def _snapshot(call: Call, happening: Happening) -> Json:
