@@ -349,7 +349,7 @@ class CustomerProfile(_Object):
     default_payment_method_id: Identifier | None
     delinquent: bool
     deleted: bool
-    created_at: Moment
+    created_at: Moment | None  # None: it was deleted before anybody showed it to us.
 
     @property
     def ended(self) -> bool:

@@ -19,6 +19,9 @@ from models.stripe_slices import StripeSlice
 ANSWERED: Final = ".retrieved"
 """What an answer's type ends with; before it stands Stripe's word for the object."""
 
+DELETED: Final = ".deleted"
+"""The same, when Stripe shows no more than that it was deleted; as its own event's type does."""
+
 REQUEST_FAILED: Final = "stripe.request.failed"
 UNKNOWN_THINGS: Final = frozenset({"resource_missing", "unknown_object_kind"})
 FAILED_REQUEST: Final = "stripe_request"
@@ -86,8 +89,13 @@ class Failure:
 
 
 def shown(thing: Mapping[str, Any], told: Told) -> bytes:
-    """The body of the fact that Stripe showed *thing*."""
-    return _event(f"{thing['object']}{ANSWERED}", thing, told)
+    """The body of the fact that Stripe showed *thing*: of one that was deleted, that it was."""
+    return _event(fact_type(thing), thing, told)
+
+
+def fact_type(thing: Mapping[str, Any]) -> str:
+    """The type of the fact that Stripe showed *thing*."""
+    return f"{thing['object']}{DELETED if thing.get('deleted') is True else ANSWERED}"
 
 
 def failed(failure: Failure, told: Told) -> bytes:

@@ -30,7 +30,7 @@ NEWEST_KNOWN_API_VERSION: Final = "2026-10-28.endive"
 
 API_VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 
-SLICE_VERSION: Final = 2
+SLICE_VERSION: Final = 3
 """Which fields `Fact.digest` covers.  Raise it with every change of what is read: else each second copy of an event
 that was read before the change would look like another content under a known id."""
 

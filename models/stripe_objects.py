@@ -355,8 +355,7 @@ class _Customer(StripeSlice):
     id: Identifier
     invoice_settings: _InvoiceSettings | None = None
     delinquent: bool | None = None
-    created: Second
-    livemode: bool
+    created: Second | None = None  # Of a deleted one Stripe shows the id alone to who asks.
 
 
 class _Card(StripeSlice):
@@ -376,9 +375,8 @@ class _PaymentMethod(StripeSlice):
 
 class _Product(StripeSlice):
     id: Identifier
-    active: bool
+    active: bool = False  # Of a deleted one Stripe shows the id alone to who asks.
     metadata: _Metadata | None = None
-    livemode: bool
 
 
 class _Recurring(StripeSlice):
@@ -453,14 +451,14 @@ def _fraud_warning(seen: _FraudWarning) -> objects.FraudWarning:
     )
 
 
-def _customer(seen: _Customer, *, deleted: bool) -> objects.CustomerProfile:
+def _customer(seen: _Customer, *, deleted: bool, livemode: bool) -> objects.CustomerProfile:
     settings = seen.invoice_settings
     return objects.CustomerProfile(
         default_payment_method_id=settings.default_payment_method if settings else None,
         delinquent=bool(seen.delinquent),
         deleted=deleted,
         created_at=moment(seen.created),
-        livemode=seen.livemode,
+        livemode=livemode,
     )
 
 
@@ -477,8 +475,8 @@ def _payment_method(seen: _PaymentMethod) -> objects.PaymentMethod:
     )
 
 
-def _product(seen: _Product) -> objects.Product:
-    return objects.Product(active=seen.active, plan=_plan(seen.metadata), livemode=seen.livemode)
+def _product(seen: _Product, *, livemode: bool) -> objects.Product:
+    return objects.Product(active=seen.active, plan=_plan(seen.metadata), livemode=livemode)
 
 
 def _price(seen: _Price) -> objects.Price:
@@ -548,10 +546,10 @@ _READERS: Final[Mapping[Kind, _Read]] = {
     Kind.CHECKOUT_SESSION: _by(_CheckoutSession, _checkout_session),
     Kind.FRAUD_WARNING: _by(_FraudWarning, _fraud_warning),
     Kind.CUSTOMER: lambda shown, event: _customer(
-        _Customer.model_validate(shown), deleted=event.type == "customer.deleted"
+        _Customer.model_validate(shown), deleted=event.type == "customer.deleted", livemode=event.livemode
     ),
     Kind.PAYMENT_METHOD: _by(_PaymentMethod, _payment_method),
-    Kind.PRODUCT: _by(_Product, _product),
+    Kind.PRODUCT: lambda shown, event: _product(_Product.model_validate(shown), livemode=event.livemode),
     Kind.PRICE: _by(_Price, _price),
     Kind.SCHEDULE: _by(_Schedule, _schedule),
 }

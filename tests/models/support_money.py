@@ -70,6 +70,7 @@ def _profile(shelf: Shelf, customer_id: str) -> objects.CustomerProfile | None:
 def _customer(shelf: Shelf, customer_id: str) -> Json:
     known, profile = shelf.customers[customer_id], _profile(shelf, customer_id)
     assert profile is not None, "asked only of those that were shown"
+    assert profile.created_at is not None, "shown whole, before it was deleted"
     return {
         "customer_id": customer_id,
         "deleted": known.deleted_at is not None,

@@ -5,7 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from models import envelopes
+import pytest
+
+from models import envelopes, stripe_objects
 from models.base import Envelope
 from models.envelopes import Written
 from models.stripe_answers import Failure, Told, failed, shown
@@ -79,3 +81,18 @@ def test_a_failure_is_no_version_of_the_object_that_was_asked_about() -> None:
 
     assert event_of(body)["data"]["object"]["object"] == "stripe_request"
     assert not envelope_of(body).type.startswith("customer.subscription.")
+
+
+@pytest.mark.parametrize("kind", ["customer", "product"])
+def test_what_was_deleted_is_told_as_a_deletion(kind: str) -> None:
+    """Asked about it, Stripe shows the id and that it is deleted, and nothing else."""
+    thing = {"id": "x_1", "object": kind, "deleted": True}
+    body = shown(thing, TOLD)
+    event = event_of(body)
+
+    assert (event["type"], event["id"][:4]) == (f"{kind}.deleted", "ans_")
+    seen = stripe_objects.read(body)
+    assert seen is not None
+    assert seen.after.livemode is TOLD.livemode
+    assert seen.after.kind == kind
+    assert seen.after.ended is (kind == "customer")
