@@ -37,7 +37,7 @@ STRIPE_EVENTS: Final = Topic(
     key="customer, else object",
     partitions=12,
     retention_ms=7 * DAY_MS,  # As long as the edge's keys are kept.
-    written_by=("ingress.webhook", "consumers.stripe_requests"),
+    written_by=("ingress.webhook", "consumers.stripe_requests", "consumers.sweep"),
     read_by=("streams.books",),
 )
 SUBSCRIPTIONS: Final = Topic(

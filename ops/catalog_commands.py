@@ -1,8 +1,7 @@
 """`billing catalog plan|apply|drift`."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -15,7 +14,7 @@ from ops.console import AsJson
 from ops.plainly import plainly
 from runtime import clock
 from runtime.settings import StripeCatalogSettings
-from runtime.stripe_client import StripeClient, StripeTrouble
+from runtime.stripe_client import StripeClient
 from store import catalog as store_catalog
 
 app = typer.Typer(
@@ -59,7 +58,7 @@ def drift(as_json: AsJson = False) -> None:
 def _steps(agree: Agree | None = None) -> tuple[Step, ...]:
     """What there is to do; where somebody agrees and it is done, what is left."""
     settings = connection.settings(StripeCatalogSettings)
-    with plainly(), _in_a_sentence():
+    with plainly():
         wanted = store_catalog.read(settings.catalog_file)
         return asyncio.run(_ask(settings, wanted, agree))
 
@@ -79,18 +78,6 @@ async def _ask(settings: StripeCatalogSettings, wanted: Catalog, agree: Agree | 
 def _is_ours(step: Step) -> bool:
     """Whether we may do it."""
     return step.do is not Do.DECIDE
-
-
-@contextmanager
-def _in_a_sentence() -> Iterator[None]:
-    """What Stripe would not, without its own words."""
-    try:
-        yield
-    except StripeTrouble as trouble:
-        at = f" ({trouble.param})" if trouble.param else ""
-        request = f", request {trouble.request_id}" if trouble.request_id else ""
-        console.problem(f"Stripe would not: {trouble.reason}{at}{request}.")
-        raise typer.Exit(1) from None
 
 
 def _show(steps: Sequence[Step], *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ def app() -> typer.Typer:
     """The whole command."""
     from ops import (
         api_keys_commands,
+        backfill,
         catalog_commands,
         deliver,
         demo,
@@ -24,6 +25,7 @@ def app() -> typer.Typer:
         lag_commands,
         migrations,
         parked_commands,
+        reconcile,
         stack_commands,
         topics_commands,
     )
@@ -42,6 +44,8 @@ def app() -> typer.Typer:
     whole.add_typer(topics_commands.app, name="topics")
     whole.add_typer(migrations.app, name="migrate")
     whole.add_typer(catalog_commands.app, name="catalog")
+    whole.command("backfill")(backfill.backfill)
+    whole.command("reconcile")(reconcile.reconcile)
     whole.command("lag")(lag_commands.show)
     whole.add_typer(parked_commands.app, name="parked")
     whole.command("sign")(deliver.sign)

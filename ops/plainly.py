@@ -7,8 +7,10 @@ from contextlib import contextmanager
 import typer
 from aiokafka.errors import KafkaError
 
+from consumers.facts import Untold
 from ops import console
 from ops.local.errors import CannotStart
+from runtime.stripe_errors import StripeTrouble
 from store.catalog import BadCatalog
 from store.explain import explain
 
@@ -32,6 +34,12 @@ def _sentence(error: Exception) -> str | None:
 
     if isinstance(error, (CannotStart, RolesMissing, BadUrl, BadCatalog)):
         return str(error)
+    if isinstance(error, StripeTrouble):
+        at = f" ({error.param})" if error.param else ""
+        request = f", request {error.request_id}" if error.request_id else ""
+        return f"Stripe would not: {error.reason}{at}{request}."
+    if isinstance(error, Untold):
+        return f"Kafka did not take it ({error}); nothing is lost: give the same command again."
     if isinstance(error, KafkaError):
         return f"Kafka did not answer as it should: {type(error).__name__}."
     if isinstance(error, OSError) and error.filename is not None:

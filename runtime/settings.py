@@ -423,6 +423,29 @@ class StripeRequestsSettings(StripeSettings, KafkaSettings, EdgeKeysSettings, Me
     """The longest pause between two rounds while Stripe or Kafka are away."""
 
 
+class BackfillSettings(StripeSettings, DatabaseSettings, KafkaSettings, EdgeKeysSettings):
+    """What may be known by who compares Stripe's lists with what we have, and tells what is missing."""
+
+
+class ReconcileSettings(BackfillSettings):
+    """The same, for who compares object by object: what an object means depends on the catalog."""
+
+    catalog_file: Path = Path("deploy/catalog.yaml")
+
+
+class SweepSettings(BackfillSettings, MetricsSettings):
+    """The same, for the process that does it by itself."""
+
+    sweep_seconds: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+    """How often it looks: more often finds sooner, and asks Stripe more."""
+
+    sweep_overlap_seconds: Annotated[int, Field(ge=0, le=29 * 86_400)] = 3_600
+    """How much of what was looked at is looked at again: an event may be listed later than its second."""
+
+    sweep_settle_seconds: Annotated[int, Field(ge=0, le=86_400)] = 120
+    """Younger events are left to their webhooks."""
+
+
 class PlatformSettings(StripeSettings, DatabaseSettings, StoreKeysSettings, MetricsSettings, DoorSettings):
     """What the platform's door may know.  Not Kafka: what comes of its requests the webhooks tell."""
 

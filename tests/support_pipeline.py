@@ -23,9 +23,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from psycopg.rows import dict_row
 
+from ops import lag
 from ops.local.errors import CannotStart
 from ops.local.postgres import Role
 from ops.local.stack import EVERYTHING, Stack
+from store.postgres import Database
 from tests.support_shown import HISTORY, PRESENT, lasts_of, lines_of_history, lines_of_oracle, presents_of
 
 Body = Mapping[str, Any]
@@ -151,6 +153,34 @@ class Pipeline:
                 return False
 
         await until(all_in, seconds_max, "the pipeline is drained")
+
+    async def at_rest(self, seconds_max: float = 90) -> None:
+        """All is heard, every question to Stripe is answered, and nobody waits: two looks in a row."""
+        looks: list[bool] = []
+
+        async def at_rest() -> bool:
+            asked = await self._unread("billing.stripe-requests", "billing.stripe-requests")
+            async with Database(self.database_url, application_name="test") as database:
+                behind = await lag.measure(self.stack.kafka_options, database)
+            waits = await self.rows("SELECT 1 FROM waiting_facts LIMIT 1")
+            looks.append(not asked and not behind.exceeds(0, None) and not waits)
+            return looks[-2:] == [True, True]
+
+        await until(at_rest, seconds_max, "the pipeline is at rest")
+
+    async def _unread(self, group: str, topic: str) -> int:
+        """How many records of a topic a group of Kafka's own has still to read."""
+        consumer = AIOKafkaConsumer(topic, group_id=None, **self.stack.kafka_options)
+        admin = AIOKafkaAdminClient(**self.stack.kafka_options)
+        await consumer.start()
+        await admin.start()
+        try:
+            ends = await consumer.end_offsets(consumer.assignment())
+            taken = await admin.list_consumer_group_offsets(group)
+            return sum(end - taken[part].offset if part in taken else end for part, end in ends.items())
+        finally:
+            await admin.close()
+            await consumer.stop()
 
     def arm(self, failpoint: str) -> None:
         (self.failpoints / failpoint).touch()

@@ -77,6 +77,7 @@ def makers(webhook_port: int | None = None) -> dict[str, Maker]:
         "relay": relay,
         "clock": clock,
         "stripe-requests": stripe_requests,
+        "sweep": sweep,
         "platform": platform,
     }
 
@@ -150,6 +151,17 @@ def stripe_requests(_: Servers, credentials: Credentials) -> Program:
         port=ports.free_port(),
         settings={"EDGE_KEYS_FILE": str(credentials.edge_keys_file), **_stripes_place()},
         secrets={"stripe_api_key": _stripes_key()},
+    )
+
+
+def sweep(servers: Servers, credentials: Credentials) -> Program:
+    """What looks for events that no webhook brought."""
+    return Program(
+        name="sweep",
+        module="consumers.sweep",
+        port=ports.free_port(),
+        settings={"EDGE_KEYS_FILE": str(credentials.edge_keys_file), **_stripes_place()},
+        secrets={"database_url": servers.database_url, "stripe_api_key": _stripes_key()},
     )
 
 

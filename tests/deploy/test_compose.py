@@ -20,6 +20,7 @@ from runtime.settings import (
     ProcessSettings,
     RelaySettings,
     StripeRequestsSettings,
+    SweepSettings,
 )
 from tests.support_compose import (
     COMPOSE,
@@ -44,6 +45,7 @@ SETTINGS: Final[dict[str, type[ProcessSettings]]] = {
     "relay": RelaySettings,
     "clock": ClockSettings,
     "stripe-requests": StripeRequestsSettings,
+    "sweep": SweepSettings,
     "platform": PlatformSettings,
 }
 
@@ -135,11 +137,12 @@ def test_stripes_door_stays_open_when_the_database_is_down() -> None:
     assert not [secret for secret in door["secrets"] if secret.startswith("database")]
 
 
-def test_only_who_asks_stripe_has_its_key_and_none_of_them_reaches_everything() -> None:
+def test_only_who_asks_stripe_has_its_key_and_reaches_no_more_than_it_needs() -> None:
     holders = {name for name, service in SERVICES.items() if "stripe_api_key" in service.get("secrets", ())}
 
-    assert holders == {"stripe-requests", "platform"}
+    assert holders == {"stripe-requests", "sweep", "platform"}
     assert networks("stripe-requests") == {"broker", "stripe"}
+    assert networks("sweep") == {"broker", "database", "stripe"}
     assert networks("platform") == {"edge", "database", "stripe"}
 
 
@@ -164,7 +167,7 @@ def test_only_the_keys_service_writes_keys_and_the_relay_sees_none() -> None:
     }
 
     assert {name for name, volume in volumes.items() if not volume.endswith(":ro")} == {"keys"}
-    assert set(volumes) == {"keys", "ingress", "worker-0", "worker-1", "clock", "stripe-requests", "platform"}
+    assert set(volumes) == {"keys", "ingress", "worker-0", "worker-1", "clock", "stripe-requests", "sweep", "platform"}
 
 
 def test_each_worker_has_an_ordinal_of_its_own_and_cannot_be_scaled() -> None:

@@ -28,7 +28,7 @@ READY_SECONDS_MAX: Final = 60
 COMMITTED_SECONDS_MAX: Final = 30
 IN_THE_ORDER_OF_COMPOSE: Final = (
     *("keys", "migrate", "topics"),
-    *("ingress", "worker-0", "worker-1", "relay", "clock", "stripe-requests", "platform"),
+    *("ingress", "worker-0", "worker-1", "relay", "clock", "stripe-requests", "sweep", "platform"),
 )
 
 
