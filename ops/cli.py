@@ -26,6 +26,7 @@ def app() -> typer.Typer:
         migrations,
         parked_commands,
         reconcile,
+        simulate,
         stack_commands,
         topics_commands,
     )
@@ -41,6 +42,7 @@ def app() -> typer.Typer:
     whole.command("down")(stack_commands.down)
     whole.command("status")(stack_commands.status)
     whole.command("demo")(demo.demo)
+    whole.command("simulate")(simulate.simulate)
     whole.add_typer(topics_commands.app, name="topics")
     whole.add_typer(migrations.app, name="migrate")
     whole.add_typer(catalog_commands.app, name="catalog")

@@ -18,7 +18,7 @@ from ops.local.errors import CannotStart
 from ops.plainly import plainly
 from runtime import clock
 from simulator import fixtures, shapes
-from simulator.delivery import Delivery, Endpoint, Pace, Sender, Try
+from simulator.delivery import Try, post
 from simulator.signing import signature_header
 
 NO_ID: Final = "none"
@@ -54,9 +54,8 @@ def send(
     """Post an event once, as Stripe would, and show the answer.  Exit status 0 only for a 2xx."""
     with plainly():
         body = _body(event, api_version)
-        sender = Sender(Endpoint(url or _url(), (_secret(secret_file),)), _wall_seconds, Pace())
-        one, answer = asyncio.run(sender.post(Delivery(_id_of(body), body)))
-    _show(one, answer, as_json=as_json)
+        one = asyncio.run(post(url or _url(), _secret(secret_file), body, _wall_seconds))
+    _show(_id_of(body), one, as_json=as_json)
     raise typer.Exit(0 if one.accepted else 1)
 
 
@@ -78,7 +77,7 @@ def _known(api_version: str) -> str:
 
 
 def _id_of(body: bytes) -> str:
-    """The event's id, for the journal alone: a body that is none is posted all the same."""
+    """The event's id, for who reads the answer alone: a body that is none is posted all the same."""
     try:
         event = json.loads(body)
     except ValueError:
@@ -98,16 +97,16 @@ def _secret(secret_file: Path | None) -> str:
     return secret
 
 
-def _show(one: Try, answer: str, *, as_json: bool) -> None:
+def _show(event_id: str, one: Try, *, as_json: bool) -> None:
     milliseconds = round((one.answered_at - one.sent_at) * 1000, 1)
     if as_json:
         console.show_json(
-            {"event_id": one.event_id, "status": one.status, "error": one.error, "answer": answer, "ms": milliseconds}
+            {"event_id": event_id, "status": one.status, "error": one.error, "answer": one.text, "ms": milliseconds}
         )
     elif one.status is None:
-        console.problem(f"{one.event_id}: no answer ({one.error}).")
+        console.problem(f"{event_id}: no answer ({one.error}).")
     else:
-        console.say(f"{one.event_id}: {one.status} after {milliseconds} ms. {answer.strip()}".rstrip())
+        console.say(f"{event_id}: {one.status} after {milliseconds} ms. {one.text.strip()}".rstrip())
 
 
 def _wall_seconds() -> float:

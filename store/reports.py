@@ -1,7 +1,7 @@
 """What other people may read: the views of schema `reports`, as `billing_reader` sees them."""
 
 from collections.abc import Mapping
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 from store.postgres import Database
 
@@ -24,27 +24,16 @@ async def count_facts(url: str) -> int:
     return int(row["facts"])
 
 
-async def subscriptions(url: str) -> list[dict[str, Any]]:
-    """Every subscription as it stands."""
-    return await read(
-        url,
-        """
-        SELECT subscription_id, account_id, customer_id, status, plan, price_lookup_key, billing_interval, quantity,
-               current_period_start, current_period_end, trial_end, cancel_at, cancel_at_period_end, canceled_at,
-               livemode
-        FROM reports.subscriptions
-        """,
-    )
+WHOLE: Final[Mapping[str, LiteralString]] = {
+    "subscriptions": "SELECT * FROM reports.subscriptions",
+    "payments": "SELECT * FROM reports.payments",
+    "refunds": "SELECT * FROM reports.refunds",
+    "disputes": "SELECT * FROM reports.disputes",
+    "invoices": "SELECT * FROM reports.invoices",
+    "customers": "SELECT * FROM reports.customers",
+}
 
 
-async def subscription_history(url: str) -> list[dict[str, Any]]:
-    """Every version of every subscription."""
-    return await read(
-        url,
-        """
-        SELECT subscription_id, customer_id, status, plan, price_lookup_key, billing_interval, quantity,
-               current_period_start, current_period_end, trial_end, cancel_at, cancel_at_period_end, canceled_at,
-               livemode, version
-        FROM reports.subscription_history
-        """,
-    )
+async def whole(url: str) -> dict[str, list[dict[str, Any]]]:
+    """Everything as it stands, by the name of the report."""
+    return {name: await read(url, query) for name, query in WHOLE.items()}

@@ -87,6 +87,15 @@ class PretendStripe:
         counts: dict[str, int] = await self._ask("GET", "/_pretend/deliveries/summary")
         return counts
 
+    async def books(self) -> Any:
+        """How everything truly stands, by its own books."""
+        return await self._ask("GET", "/_pretend/books")
+
+    async def tries(self, after: int = 0) -> list[dict[str, Any]]:
+        """Every delivery that was tried, the oldest first."""
+        tried: list[dict[str, Any]] = await self._ask("GET", f"/_pretend/deliveries?after={after}")
+        return tried
+
     async def _ask(self, method: str, path: str, **said: Any) -> Any:
         assert self._http is not None, "it is asked while it runs"
         async with self._http.request(method, path, **said) as answer:

@@ -1,9 +1,12 @@
 """The strings behind the stage: clock, faults and journal, outside /v1.  No key is asked for."""
 
+from collections import Counter
+from dataclasses import asdict
 from typing import Any, Final
 
 from aiohttp import web
 
+from simulator.books import books_of
 from simulator.clock import DAY_SECONDS
 from simulator.happenings import Json
 from simulator.server.desk import Desk
@@ -22,6 +25,7 @@ class Control:
         """The places under /_pretend."""
         return [
             web.get(f"{PREFIX}/now", self._now),
+            web.get(f"{PREFIX}/books", self._books),
             web.post(f"{PREFIX}/advance", self._advance),
             web.get(f"{PREFIX}/journal", self._journal),
             web.get(f"{PREFIX}/faults", self._faults),
@@ -39,6 +43,18 @@ class Control:
             raise bad("Time does not go back.")
         await self._desk.advance(until)
         return web.json_response(self._standing())
+
+    async def _books(self, _: web.Request) -> web.Response:
+        """How everything truly stands, read off the objects and never off events; and how often what has happened."""
+        world = self._desk.world
+        books = books_of(world)
+        return web.json_response(
+            {
+                "subscriptions": {of: asdict(state) for of, state in books.states.items()},
+                **asdict(books.money),
+                "events": Counter(one.type for one in world.happenings),
+            }
+        )
 
     async def _journal(self, _: web.Request) -> web.Response:
         return web.json_response(self._desk.journal.shown())
