@@ -1,4 +1,4 @@
-"""`python -m consumers.sweep`: looks every minute for events that no webhook brought, by itself.
+"""`python -m consumers.sweep`: looks every minute for events that no webhook brought, and whether webhooks come at all.
 
 Each round goes through Stripe's list from its newest event back to an hour before the newest one of the round before,
 so that a process that was away for days leaves no hole.  Any number may run: what two of them tell counts once.
@@ -13,6 +13,7 @@ from typing import Final
 import uvloop
 from prometheus_client import Counter, Gauge
 
+from consumers.alarms import Alarms
 from consumers.backfill import EVENTS, KEPT, Backfill, Place, Progress, Wish
 from consumers.facts import Facts, Untold
 from runtime import clock, garbage, health, kafka, logs, settings
@@ -36,17 +37,21 @@ class Sweep:
     """Round after round."""
 
     def __init__(self, backfill: Backfill, stripe: StripeClient, database: Database, config: SweepSettings) -> None:
+        late = timedelta(seconds=config.sweep_settle_seconds)
+        self._alarms = Alarms(stripe, database, clock.now, late)
         self._backfill = backfill
         self._stripe = stripe
         self._database = database
         self._config = config
-        self._wish = Wish(PROCESS, settle=timedelta(seconds=config.sweep_settle_seconds))
+        self._wish = Wish(PROCESS, settle=late)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look, and look again, until *stopping* is set.  Outages are waited out."""
         while not stopping.is_set():
             outcome = "whole"
             try:
+                await self._alarms.listen()
+                await self._alarms.look_at_endpoints()
                 await self.round()
             except (StripeTrouble, Untold) as trouble:
                 outcome = type(trouble).__name__.lower()

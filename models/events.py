@@ -150,6 +150,8 @@ class Rule(StrEnum):
     EARLY_FRAUD_WARNING = "early_fraud_warning"  # A card network calls a charge fraud; a dispute may follow.
     PRICE_UNLIKE_CATALOG = "price_unlike_catalog"  # A price of the catalog's lookup key sells it on other terms.
     CONFLICTING_COPY = "conflicting_copy"  # One event id came with two different contents; the first one counts.
+    WEBHOOKS_SILENT = "webhooks_silent"  # Fewer webhooks come than in the same hours before; cleared when they do.
+    ENDPOINT_DISABLED = "endpoint_disabled"  # Stripe sends nothing to one of our endpoints; cleared when it does.
 
 
 class AlertRaised(Event):
@@ -164,6 +166,20 @@ class AlertRaised(Event):
     @property
     def key(self) -> str:
         """Alerts of one rule keep their order."""
+        return self.rule.value
+
+
+class AlertCleared(Event):
+    """What an alert was about is over.  Only alerts of rules that say so are cleared."""
+
+    topic = ALERTS
+    type: Literal["billing.alert.cleared.v1"] = "billing.alert.cleared.v1"
+    rule: Rule
+    detail: str
+
+    @property
+    def key(self) -> str:
+        """In the order of what was raised."""
         return self.rule.value
 
 
@@ -190,5 +206,6 @@ EVENTS: tuple[type[Event], ...] = (
     InvoiceChanged,
     StripeRequested,
     AlertRaised,
+    AlertCleared,
     FactParked,
 )

@@ -77,7 +77,8 @@ WIPE: LiteralString = """
     DELETE FROM subscriptions; DELETE FROM subscription_versions; DELETE FROM customers; DELETE FROM accounts;
     DELETE FROM journal; DELETE FROM outbox; DELETE FROM outbox_sequences; DELETE FROM inbox; DELETE FROM parked_facts;
     DELETE FROM stripe_objects; DELETE FROM stripe_object_versions; DELETE FROM payments; DELETE FROM waiting_facts;
-    DELETE FROM conflicting_copies; DELETE FROM consumer_positions; DELETE FROM intake_stops
+    DELETE FROM conflicting_copies; DELETE FROM consumer_positions; DELETE FROM intake_stops;
+    DELETE FROM alarms; DELETE FROM bookmarks
 """
 FINGERPRINT: LiteralString = """
     SELECT md5(concat(
