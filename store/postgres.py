@@ -115,10 +115,14 @@ class Database:
             keepalives_count=3,
             tcp_user_timeout=10_000,
         )
-        arrays.register(connection)
-        if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
-            limit = f"{self._seconds_max * 1_600}ms"
-            await connection.execute("SELECT set_config('transaction_timeout', %(limit)s, false)", {"limit": limit})
+        try:
+            arrays.register(connection)
+            if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
+                limit = f"{self._seconds_max * 1_600}ms"
+                await connection.execute("SELECT set_config('transaction_timeout', %(limit)s, false)", {"limit": limit})
+        except BaseException:  # Whoever gave up waiting for it would leave it open.
+            await connection.close()
+            raise
         return connection
 
 

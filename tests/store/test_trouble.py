@@ -14,6 +14,7 @@ from runtime import clock
 from runtime.failures import Stop, Transient
 from runtime.keys import Keyring
 from store.intake import Intake
+from store.pipeline import GatheringConnection
 from store.postgres import CommitRefused, Connection, Database, is_transient, one_transaction
 from tests.support_store import GROUP, NOW, PATIENT, Bench, Judge, Told, changed
 
@@ -298,3 +299,21 @@ async def test_nothing_is_asked_of_the_database_for_nothing(bench: Bench) -> Non
     await intake.take([])
 
     assert database.tries == 0
+
+
+async def test_whoever_gives_up_while_connecting_leaves_nothing_open(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[GatheringConnection] = []
+
+    async def given_up(connection: GatheringConnection, *_words: Any, **_more: Any) -> None:
+        begun.append(connection)
+        raise asyncio.CancelledError
+
+    async with Database(bench.app_url, application_name="gives-up") as database:
+        with monkeypatch.context() as patched:
+            patched.setattr(GatheringConnection, "execute", given_up)
+            with pytest.raises(asyncio.CancelledError):
+                await database.ping()
+        assert [connection.closed for connection in begun] == [True]
+        await database.ping()
