@@ -78,7 +78,7 @@ WIPE: LiteralString = """
     DELETE FROM journal; DELETE FROM outbox; DELETE FROM outbox_sequences; DELETE FROM inbox; DELETE FROM parked_facts;
     DELETE FROM stripe_objects; DELETE FROM stripe_object_versions; DELETE FROM payments; DELETE FROM waiting_facts;
     DELETE FROM conflicting_copies; DELETE FROM consumer_positions; DELETE FROM intake_stops;
-    DELETE FROM alarms; DELETE FROM bookmarks
+    DELETE FROM alarms; DELETE FROM bookmarks; DELETE FROM go_live
 """
 FINGERPRINT: LiteralString = """
     SELECT md5(concat(

@@ -2,17 +2,15 @@
 word of each subscription are what an oracle that shares no code with us makes of the same events.
 """
 
+import asyncio
 import random
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator import shapes, story
-from simulator.delivery import Delivery, Disorder, Endpoint, Pace, Sender, arrange
-from simulator.dice import Dice
 from tests.support_figures import Figure
 from tests.support_pipeline import Pipeline, running
 from tests.support_shown import Shown, lasts_of, lines_of_oracle, shown_row
@@ -21,6 +19,7 @@ pytestmark = pytest.mark.e2e
 
 SUBSCRIBERS = 40
 DUPLICATES = 0.15
+AT_ONCE = 16
 HARD_SHARE_MIN = 0.3
 CHANGED, AMENDED = "billing.subscription.changed.v1", "billing.subscription.amended.v1"
 
@@ -61,14 +60,19 @@ def share_with_three_updates_in_one_second(events: list[dict[str, Any]]) -> floa
 
 
 async def deliver(pipeline: Pipeline, events: list[dict[str, Any]], seed: int) -> None:
-    deliveries = [Delivery(event["id"], shapes.wire(event)) for event in events]
-    disorder = Disorder(duplicate_share=DUPLICATES, window=None)
-    endpoint = Endpoint(pipeline.stack.webhook_url, (pipeline.stack.webhook_secret,))
-    sender = Sender(endpoint, lambda: datetime.now(UTC).timestamp(), Pace(concurrency_max=16))
-    journal = await sender.send(arrange(deliveries, disorder, Dice(f"{seed}/order")))
-    assert not journal.given_up
-    for event in events:
-        pipeline.has_accepted(event, journal.first_accepted[event["id"]])
+    """All of them in no order, some of them twice, several at once."""
+    dice = random.Random(f"{seed}/order")
+    posts = [*events, *(event for event in events if dice.random() < DUPLICATES)]
+    dice.shuffle(posts)
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def post(event: dict[str, Any]) -> None:
+        async with room:
+            await pipeline.deliver(event)
+
+    async with asyncio.TaskGroup() as tasks:
+        for event in posts:
+            tasks.create_task(post(event))
 
 
 async def last_words(pipeline: Pipeline) -> tuple[dict[str, Shown], dict[str, set[Shown]]]:

@@ -31,7 +31,8 @@ def every_effect_is_there_once(world: World) -> None:
     journaled = [heard.fact.envelope.identity for heard in tables.journal]
     assert len(journaled) == len(set(journaled)), "a fact was heard twice"
     shown = {letter.envelope.id for letter in written(world).values() if letter.fact and letter.fact.body}
-    versions = [fact_id for rows in tables.shelf.lines.rows.values() for fact_id in rows]
+    shelves = (tables.shelf.lines, tables.shelf.object_lines)
+    versions = [fact_id for shelf in shelves for rows in shelf.rows.values() for fact_id in rows]
     assert sorted(versions) == sorted(shown), "not one version for each snapshot"
     event_ids = [said.event_id for said in tables.outbox]
     assert len(event_ids) == len(set(event_ids)), "an event was said twice"

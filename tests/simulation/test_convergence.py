@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from models.stripe_events import Fact
+from models.stripe_events import Fact, SubscriptionSeen
 from tests.simulation.support_database import Database, Taken
 from tests.simulation.support_judge import judge
 from tests.simulation.support_stripe import Letter
@@ -122,7 +122,7 @@ class ForgetsWhatIsOld(Database):
         self.tables.inbox.update(letter.identity for letter in fresh)
 
     def _is_old(self, fact: Fact | None) -> bool:
-        if fact is None or fact.body is None:
+        if fact is None or not isinstance(fact.body, SubscriptionSeen):
             return False
         line = self.tables.shelf.lines.whole(fact.body.after.subscription_id)
         return bool(line) and fact.envelope.occurred_at <= line[-1].occurred_at
