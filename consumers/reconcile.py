@@ -36,6 +36,8 @@ LOOK_EVERY_SECONDS: Final = 0.2
 
 COMPARED: Final = Counter("reconcile_compared_objects", "Objects of Stripe's that were laid beside ours", ["kind"])
 
+CUSTOMER: Final = "customer"
+
 Json = dict[str, Any]
 
 
@@ -57,7 +59,7 @@ LISTINGS: Final = (
     Listing("product", may_go=True),
     Listing("price", {"active": True}),
     Listing("price", {"active": False}),
-    Listing("customer", may_go=True),
+    Listing(CUSTOMER, may_go=True),
     Listing("payment_method", may_go=True),
     Listing("checkout.session"),
     Listing(SUBSCRIPTION, {"status": "all"}),
@@ -121,7 +123,9 @@ class Reconciler:
         now: Callable[[], datetime],
         *,
         livemode: bool,
+        go_live_at: datetime | None = None,
     ) -> None:
+        """What was made before *go_live_at* is told as history."""
         self._stripe = stripe
         self._database = database
         self._catalog = catalog
@@ -129,6 +133,7 @@ class Reconciler:
         self._cause = cause
         self._now = now
         self._livemode = livemode
+        self._go_live_at = go_live_at
 
     async def pages(self, listing: Listing, after: str | None = None) -> AsyncIterator[Page]:
         """Go through a list from *after* to its end.  What is gone is known at the end of a list read as a whole."""
@@ -148,6 +153,17 @@ class Reconciler:
                 break
         if listing.may_go and whole:
             yield Page(listing, 0, await self._gone(listing, seen), None)
+
+    async def unseen(self) -> AsyncIterator[Page]:
+        """Customers that others name and no list has: those that were deleted before we heard of them."""
+        listing = Listing(CUSTOMER, may_go=True)
+        async for customer_id in held_objects.unseen(self._database, livemode=self._livemode):
+            shown = await self._asked(CUSTOMER, customer_id)
+            if shown is None:
+                gone = Drift(kind=CUSTOMER, object_id=customer_id, why=Why.GONE)
+                yield Page(listing, 0, (Found(gone, None),), None)
+            else:
+                yield Page(listing, 0, await self._compared([shown]), None)
 
     async def still(self, found: Sequence[Found]) -> list[Found]:
         """Those that are apart still: a webhook may have brought the others meanwhile.  What is gone stays gone."""
@@ -217,12 +233,17 @@ class Reconciler:
             raise
         return self._shown(answer, answer.object)
 
+    def _is_history(self, thing: Json) -> bool:
+        created = thing.get("created")
+        return self._go_live_at is not None and (not isinstance(created, int) or created < self._go_live_at.timestamp())
+
     def _shown(self, answer: Answer, thing: Json) -> Shown:
         told = Told(self._cause, answer.answered_at, API_VERSION, self._livemode, request_id=answer.request_id)
-        body = stripe_answers.shown(thing, told)
+        historical = self._is_history(thing)
+        body = stripe_answers.shown(thing, told, historical=historical)
         kind = str(thing["object"])
         try:
-            state = drift.believed(stripe_answers.fact_type(thing), body, self._catalog)
+            state = drift.believed(stripe_answers.fact_type(thing, historical=historical), body, self._catalog)
         except ValidationError:
             state = None
         return Shown(kind, str(thing["id"]), json.loads(body)["id"], body, answer.answered_at, state)

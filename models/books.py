@@ -6,7 +6,7 @@ readers rely on (an account's sequence, a topic's sequence per account) are give
 the same order give the same numbers again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -25,11 +25,11 @@ from models.base import Decision, Envelope, Note, Refusal
 from models.catalog import Catalog
 from models.causes import ObjectLine, Owner, Piece, Pieces
 from models.customers import Customer
-from models.events import Event, SubscriptionChanged, SubscriptionMoved
+from models.events import AlertRaised, Event, SubscriptionChanged, SubscriptionMoved
 from models.lines import Second
 from models.objects import Kind, ObjectSeen
 from models.payments import About, Payment
-from models.stripe_answers import AskedInVain, is_answer
+from models.stripe_answers import AskedInVain, is_answer, is_history
 from models.stripe_events import Fact, SubscriptionSeen
 from models.stripe_requests import Retrieve, StripeRequested, Why
 from models.subscriptions import Line, Version
@@ -143,6 +143,8 @@ def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
     account_id = account_of_fact(books, fact)
     if decided.note is Note.AMBIGUOUS_ORDER and not is_answer(fact.envelope.type):
         events = (*events, _asked(fact, account_id))
+    if is_history(fact.envelope.type):
+        events = tuple(_as_history(events))
     account_seq = _next_account_seq(books, account_id)
     # A stale fact's outcome says so already; that ids had to decide its place would be counted nowhere else.
     reason = decided.note or decided.refusal or _flag(fact.envelope)
@@ -157,6 +159,13 @@ def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
             for event in events
         ),
     )
+
+
+def _as_history(events: Iterable[Event]) -> Iterator[Event]:
+    """What is said of how it was before we went live; nobody is alerted about that."""
+    for event in events:
+        if not isinstance(event, AlertRaised):
+            yield event.model_copy(update={"historical": True})
 
 
 def discard(books: Books, fact: Fact, why: str) -> Heard:

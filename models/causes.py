@@ -16,7 +16,7 @@ from models.base import Envelope
 from models.customers import account_of_platform
 from models.lines import Line, Version
 from models.objects import OF_PAYMENTS, Kind, ObjectSeen, State
-from models.stripe_answers import ANSWERED
+from models.stripe_answers import is_answer
 
 ObjectLine: TypeAlias = Line[State]
 
@@ -141,7 +141,7 @@ def joined(pieces: Pieces, heard: Envelope, seen: ObjectSeen, line: ObjectLine) 
         shown,
         customer_id=heard.customer or shown.customer_id,
         account_id=_guest(heard) or shown.account_id,
-        ownerless=shown.ownerless or heard.type.endswith(ANSWERED),
+        ownerless=shown.ownerless or is_answer(heard.type),
         present=_present(line),
     )
     if seen.after.kind not in OF_PAYMENTS:

@@ -7,7 +7,7 @@ from models import stripe_events, stripe_objects, subscriptions
 from models.base import Model
 from models.catalog import Catalog
 from models.lines import LineState
-from models.stripe_events import SUBSCRIPTION_ANSWERED
+from models.stripe_events import SUBSCRIPTION_ANSWERS
 
 SUBSCRIPTION: Final = "subscription"
 
@@ -38,7 +38,7 @@ class Drift(Model):
 
 def believed(fact_type: str, raw: bytes, catalog: Catalog) -> LineState:
     """What the books would believe of the object in an answer.  Raises ValidationError when it cannot be read."""
-    if fact_type == SUBSCRIPTION_ANSWERED:
+    if fact_type in SUBSCRIPTION_ANSWERS:
         return subscriptions.state_of(stripe_events.read_subscription(raw).after, catalog)
     seen = stripe_objects.read(raw)
     assert seen is not None, "only what we read is listed"

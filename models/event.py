@@ -14,6 +14,7 @@ class Event(Model):
     subject: str
     account_id: str | None
     as_of: Moment  # When it became true in Stripe's world, not when we heard of it.
+    historical: bool = False  # It was so before we went live: nothing is to be granted, mailed or alerted for it.
 
     @property
     def key(self) -> str:

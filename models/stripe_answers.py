@@ -19,6 +19,9 @@ from models.stripe_slices import StripeSlice
 ANSWERED: Final = ".retrieved"
 """What an answer's type ends with; before it stands Stripe's word for the object."""
 
+IMPORTED: Final = ".imported"
+"""The same, for what was there before we went live: it is believed as any answer is, and nothing is done about it."""
+
 DELETED: Final = ".deleted"
 """The same, when Stripe shows no more than that it was deleted; as its own event's type does."""
 
@@ -55,7 +58,12 @@ class _Failed(StripeSlice):
 
 def is_answer(fact_type: str) -> bool:
     """Whether Stripe showed an object because we asked: to ask about that again would have no end."""
-    return fact_type.endswith(ANSWERED)
+    return fact_type.endswith((ANSWERED, IMPORTED))
+
+
+def is_history(fact_type: str) -> bool:
+    """Whether a fact tells only how it was before we went live."""
+    return fact_type.endswith(IMPORTED)
 
 
 def read_failed(raw: bytes) -> AskedInVain:
@@ -88,14 +96,16 @@ class Failure:
     param: str | None = None
 
 
-def shown(thing: Mapping[str, Any], told: Told) -> bytes:
+def shown(thing: Mapping[str, Any], told: Told, *, historical: bool = False) -> bytes:
     """The body of the fact that Stripe showed *thing*: of one that was deleted, that it was."""
-    return _event(fact_type(thing), thing, told)
+    return _event(fact_type(thing, historical=historical), thing, told)
 
 
-def fact_type(thing: Mapping[str, Any]) -> str:
+def fact_type(thing: Mapping[str, Any], *, historical: bool = False) -> str:
     """The type of the fact that Stripe showed *thing*."""
-    return f"{thing['object']}{DELETED if thing.get('deleted') is True else ANSWERED}"
+    if thing.get("deleted") is True:
+        return f"{thing['object']}{DELETED}"
+    return f"{thing['object']}{IMPORTED if historical else ANSWERED}"
 
 
 def failed(failure: Failure, told: Told) -> bytes:

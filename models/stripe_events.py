@@ -22,7 +22,7 @@ from models.stripe_slices import Reference, Second, StripeSlice, moment
 from models.thin_events import ThinSeen
 
 SUBSCRIPTION_TYPES: Final = "customer.subscription."
-SUBSCRIPTION_ANSWERED: Final = f"subscription{stripe_answers.ANSWERED}"
+SUBSCRIPTION_ANSWERS: Final = (f"subscription{stripe_answers.ANSWERED}", f"subscription{stripe_answers.IMPORTED}")
 
 OLDEST_KNOWN_API_VERSION: Final = "2017-12-14"
 NEWEST_KNOWN_API_VERSION: Final = "2026-10-28.endive"
@@ -199,7 +199,7 @@ def knows_api_version(api_version: str | None) -> bool:
 
 def concerns_subscription(fact_type: str) -> bool:
     """Whether a fact of this type shows a subscription."""
-    return fact_type.startswith(SUBSCRIPTION_TYPES) or fact_type == SUBSCRIPTION_ANSWERED
+    return fact_type.startswith(SUBSCRIPTION_TYPES) or fact_type in SUBSCRIPTION_ANSWERS
 
 
 def read_subscription(raw: bytes) -> SubscriptionSeen:

@@ -17,7 +17,7 @@ from models import objects
 from models.base import Identifier
 from models.money import Currency, MinorUnits
 from models.objects import Kind, ObjectSeen, State
-from models.stripe_answers import ANSWERED
+from models.stripe_answers import is_answer
 from models.stripe_slices import Reference, Second, StripeSlice, moment
 
 PREFIXES: Final = (
@@ -563,7 +563,7 @@ def shows_object(fact_type: str) -> bool:
     """Whether a fact of this type shows an object of ours."""
     if fact_type in WITHOUT_OBJECT:
         return False
-    return fact_type.startswith(PREFIXES) or fact_type in CUSTOMER_TYPES or fact_type.endswith(ANSWERED)
+    return fact_type.startswith(PREFIXES) or fact_type in CUSTOMER_TYPES or is_answer(fact_type)
 
 
 def read(raw: bytes) -> ObjectSeen | None:

@@ -21,6 +21,7 @@ def app() -> typer.Typer:
         catalog_commands,
         deliver,
         demo,
+        history,
         keys,
         lag_commands,
         migrations,
@@ -47,6 +48,7 @@ def app() -> typer.Typer:
     whole.add_typer(migrations.app, name="migrate")
     whole.add_typer(catalog_commands.app, name="catalog")
     whole.command("backfill")(backfill.backfill)
+    whole.command("import")(history.import_)
     whole.command("reconcile")(reconcile.reconcile)
     whole.command("lag")(lag_commands.show)
     whole.add_typer(parked_commands.app, name="parked")

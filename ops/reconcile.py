@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from consumers.facts import Facts
-from consumers.reconcile import KINDS, LISTINGS, Found, Listing, Page, Reconciler
+from consumers.reconcile import CUSTOMER, KINDS, LISTINGS, Found, Listing, Page, Reconciler
 from models.base import Model
 from models.drift import Drift, Why
 from ops import connection, console
@@ -100,6 +101,9 @@ class Walk:
                     share = min(1.0, here / max(expected.get(listing.kind, 0), here, 1))
                     done = int((number + share) * BAR_SHARES)
                     bars.update(bar, completed=done, description=f"{listing.kind}: {here}")
+            if any(listing.kind == CUSTOMER for listing in self.listings):
+                async for page in self.reconciler.unseen():
+                    await (self._mend(report, page) if self.repair else self._doubt(report, page))
             await self._judge(report)
         if self.name is not None:
             await bookmarks.take_out(self.database, self.name)
@@ -152,7 +156,9 @@ def reconcile(repair: Repair = False, kind: Kinds = None, anew: Anew = False, as
 
 
 @asynccontextmanager
-async def reconciling(settings: ReconcileSettings, cause: str) -> AsyncIterator[tuple[Reconciler, Database]]:
+async def reconciling(
+    settings: ReconcileSettings, cause: str, go_live_at: datetime | None = None
+) -> AsyncIterator[tuple[Reconciler, Database]]:
     """What it takes, until the block ends."""
     url, keyring = settings.database_url.get_secret_value(), Keyring.from_file(settings.edge_keys_file)
     async with (
@@ -162,7 +168,16 @@ async def reconciling(settings: ReconcileSettings, cause: str) -> AsyncIterator[
     ):
         wanted = catalog.read(settings.catalog_file)
         yield (
-            Reconciler(stripe, database, wanted, facts, cause, clock.now, livemode=settings.stripe_livemode),
+            Reconciler(
+                stripe,
+                database,
+                wanted,
+                facts,
+                cause,
+                clock.now,
+                livemode=settings.stripe_livemode,
+                go_live_at=go_live_at,
+            ),
             database,
         )
 
@@ -204,17 +219,22 @@ def _tell(report: Report, *, as_json: bool) -> None:
     if as_json:
         console.show_json(shown(report))
         return
+    show_kinds(report)
+    if report.examples:
+        console.say("")
+        examples = [(one.object_id, one.why.value, ", ".join(one.fields)) for one in report.examples]
+        console.show_table(("object", "why", "fields"), examples, title=f"The first {len(examples)}")
+    console.say(f"\n{report.drift} of {sum(report.listed.values())} objects are not as Stripe shows them.")
+
+
+def show_kinds(report: Report) -> None:
+    """By kind, how many Stripe lists, and how many are apart."""
     rows = [
         (kind, report.listed[kind], *(report.apart[kind, why] or "-" for why in Why))
         for kind in KINDS
         if report.listed[kind] or any(report.apart[kind, why] for why in Why)
     ]
     console.show_table(("kind", "listed", *(why.value for why in Why)), rows)
-    if report.examples:
-        console.say("")
-        examples = [(one.object_id, one.why.value, ", ".join(one.fields)) for one in report.examples]
-        console.show_table(("object", "why", "fields"), examples, title=f"The first {len(examples)}")
-    console.say(f"\n{report.drift} of {sum(report.listed.values())} objects are not as Stripe shows them.")
 
 
 def _tell_again(report: Report, again: Report, *, as_json: bool) -> None:

@@ -30,6 +30,14 @@ OF_KIND: Final[LiteralString] = """
     LIMIT %(rows_max)s
 """
 
+UNSEEN: Final[LiteralString] = """
+    SELECT c.customer_id AS object_id FROM customers AS c
+    LEFT JOIN stripe_objects AS o ON o.object_id = c.customer_id AND o.state IS NOT NULL
+    WHERE o.object_id IS NULL AND c.livemode = %(livemode)s AND c.customer_id > %(after)s
+    ORDER BY c.customer_id
+    LIMIT %(rows_max)s
+"""
+
 COUNTS: Final[LiteralString] = """
     SELECT kind, count(*) AS objects FROM stripe_objects WHERE kind IS NOT NULL GROUP BY kind
     UNION ALL
@@ -78,6 +86,20 @@ async def living(database: Database, kind: str) -> AsyncIterator[str]:
         for row in rows:
             if not STATE.validate_json(row["state"], extra="ignore").ended:
                 yield row["object_id"]
+        if len(rows) < ROWS_MAX:
+            return
+        after = rows[-1]["object_id"]
+
+
+async def unseen(database: Database, *, livemode: bool) -> AsyncIterator[str]:
+    """Customers that others name, and that we were never shown themselves, in the order of their ids."""
+    after = ""
+    while True:
+        asked = {"livemode": livemode, "after": after, "rows_max": ROWS_MAX}
+        async with database.connection() as connection:
+            rows = await (await connection.execute(UNSEEN, asked)).fetchall()
+        for row in rows:
+            yield row["object_id"]
         if len(rows) < ROWS_MAX:
             return
         after = rows[-1]["object_id"]

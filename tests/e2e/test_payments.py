@@ -94,5 +94,5 @@ def _customer(row: Json) -> Json:
         "customer_id": row["customer_id"],
         "deleted": row["deleted"],
         "livemode": row["livemode"],
-        "since": int(row["since"].timestamp()),
+        "since": int(row["since"].timestamp()) if row["since"] else None,
     }

@@ -3,17 +3,20 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import books, subscriptions
-from models.base import Note, Refusal
-from models.books import Books, Heard, Outcome, Said
+from models import books, envelopes, stripe_answers, stripe_events, subscriptions
+from models.base import Envelope, Note, Refusal
+from models.books import Books, Heard, Outcome, Said, fold
 from models.customers import account_of_customer, account_of_platform
-from models.events import AlertRaised, Rule, SubscriptionAmended, SubscriptionChanged, SubscriptionMoved
+from models.envelopes import Written
+from models.events import AlertRaised, Event, Rule, SubscriptionAmended, SubscriptionChanged, SubscriptionMoved
 from models.lines import Second
+from models.stripe_answers import Told
 from models.stripe_events import Fact
 from tests.models.support_facts import BASIL, CATALOG, NOON, envelope, event, fact_of, moment, subscription
 from tests.models.support_lifecycles import at_random
@@ -345,3 +348,29 @@ def test_a_line_must_be_loaded_from_the_oldest_second_that_the_facts_touch() -> 
             seconds.setdefault(fact.body.after.subscription_id, []).append(made.second)
     assert set(seconds) == {f"sub_{customer}{number}" for customer in range(3) for number in range(2)}
     assert books.floors(facts) == {subscription_id: min(touched) for subscription_id, touched in seconds.items()}
+
+
+def test_what_was_before_we_went_live_is_believed_and_said_as_history_and_alerts_nobody() -> None:
+    """The same answer, told as news and as history: the same books, other words about them."""
+    thing = {"id": "issfr_1", "object": "radar.early_fraud_warning", "charge": "ch_1", "fraud_type": "misc"}
+    thing |= {"actionable": True, "created": 1_700_000_000, "livemode": False}
+    told = Told("import-1", datetime(2026, 3, 1, tzinfo=UTC), "2026-10-28.endive", livemode=False)
+
+    def heard(*, historical: bool) -> tuple[Books, list[Event]]:
+        body = stripe_answers.shown(thing, told, historical=historical)
+        written = envelopes.read(body, told.answered_at, livemode=False)
+        assert isinstance(written, Written)
+        fact = stripe_events.read(Envelope.from_headers({"fact": written.text}), body)
+        books, (one,) = fold(Books(), [fact], CATALOG)
+        return books, [said.event for said in one.said]
+
+    news_books, news = heard(historical=False)
+    history_books, history = heard(historical=True)
+
+    assert {of: piece.present and piece.present.state for of, piece in news_books.pieces.items()} == {
+        of: piece.present and piece.present.state for of, piece in history_books.pieces.items()
+    }
+    assert any(isinstance(event, AlertRaised) for event in news)
+    assert not any(isinstance(event, AlertRaised) for event in history)
+    assert not any(event.historical for event in news)
+    assert all(event.historical for event in history)

@@ -25,8 +25,8 @@ down_revision = {down}
 def upgrade() -> None:
     op.execute("""{statements}""")
 '''
-OURS = ["0001", "0002", "0003", "0004", "0005", "0006"]
-NEXT = "0007"
+OURS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007"]
+NEXT = "0008"
 BOUNDED = "SET LOCAL lock_timeout = '500ms';"
 
 
