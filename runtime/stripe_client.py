@@ -287,8 +287,12 @@ class StripeClient:
         )
 
     def _learn(self, trouble: StripeTrouble, now: float, seconds_max: float) -> None:
-        """Tell the circuit what a try's trouble says of Stripe: a refusal is an answer, silence is none."""
-        if trouble.reason == TIMEOUT and seconds_max < min(FAIR_SECONDS, self._limits.try_seconds_max):
+        """Tell the circuit what a try's trouble says of Stripe: a refusal is an answer, silence is none.
+
+        Who was in a hurry has not heard, and a failure of yesterday that Stripe kept is no failure of today.
+        """
+        in_a_hurry = trouble.reason == TIMEOUT and seconds_max < min(FAIR_SECONDS, self._limits.try_seconds_max)
+        if in_a_hurry or trouble.replayed:
             self._circuit.gave_up()
         elif trouble.status is None or trouble.status >= SERVER_ERRORS:
             self._circuit.failed(now)

@@ -33,6 +33,7 @@ class StripeTrouble(Exception):
         param: str | None = None,
         request_id: str | None = None,
         after_seconds: float | None = None,
+        replayed: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -41,6 +42,8 @@ class StripeTrouble(Exception):
         self.request_id = request_id
         self.after_seconds = after_seconds
         """When it may be worth asking again, where Stripe or the circuit say so."""
+        self.replayed = replayed
+        """Whether Stripe said so before, under the same key: it tells nothing of how Stripe is now."""
 
 
 class Refused(StripeTrouble):
@@ -68,6 +71,7 @@ def judge(status: int, headers: Mapping[str, str], body: object, *, writes: bool
         "param": _param(error.get("param")),
         "request_id": headers.get("request-id"),
         "after_seconds": _seconds(headers.get("retry-after")),
+        "replayed": is_replayed(headers),
     }
     if status in {TOO_MANY_REQUESTS, CONFLICT} or code in BUSY_CODES:
         return Again(code, **told)

@@ -147,7 +147,7 @@ async def test_a_wrong_key_is_said_at_once_and_may_be_put_right(pretend: Pretend
 
 async def test_while_stripe_is_silent_nobody_is_kept_waiting_and_one_finds_out_when_it_speaks(pretend: Pretend) -> None:
     circuit = Circuit(failures_max=5, open_seconds=60)
-    async with pretend.client(replace(HURRIED, try_seconds_max=0.05, circuit=lambda: circuit)) as client:
+    async with pretend.client(replace(HURRIED, try_seconds_max=0.3, circuit=lambda: circuit)) as client:
         pretend.fault("hang")
         with pytest.raises(Again, match="circuit_open"):
             await client.read(CUSTOMERS)
@@ -162,6 +162,21 @@ async def test_while_stripe_is_silent_nobody_is_kept_waiting_and_one_finds_out_w
         await client.ready()
         assert sent == 5
         assert len(pretend.desk.journal.entries) == sent + 1
+
+
+async def test_a_failure_that_stripe_kept_does_not_shut_it_off_again_when_it_is_well(pretend: Pretend) -> None:
+    circuit = Circuit(failures_max=1, open_seconds=60)
+    async with pretend.client(replace(HURRIED, circuit=lambda: circuit)) as client:
+        pretend.fault("error", method="POST")
+        with pytest.raises(Unknown):
+            await do(client, "deed")
+        pretend.heal()
+        circuit._opens_again_at = 0.0  # A minute later.
+
+        await do(client, "deed")
+
+        await client.ready()
+    assert done(pretend) == {"deed": 1}
 
 
 @asynccontextmanager
