@@ -222,21 +222,28 @@ def _percentiles(latencies: Sequence[float]) -> tuple[float, float, float]:
 def _said_twice(emitted: Iterable[Event]) -> int:
     """Events that say the same of the same cause, or stand in the same place, under another id.
 
-    The relay sends again after a crash; that keeps the id, and counts as re-sent, never as an effect.
+    The relay sends again after a crash; that keeps the id, and counts as re-sent, never as an effect.  What is said of no
+    account has no place.
     """
     by_content: defaultdict[object, set[str]] = defaultdict(set)
     by_place: defaultdict[object, set[str]] = defaultdict(set)
     for event in emitted:
-        by_content[event.key, event.account_seq, event.type, event.subject].add(event.id)
-        by_place[event.topic, event.key, event.sequence].add(event.id)
+        if event.account_seq is not None:
+            by_content[event.key, event.account_seq, event.type, event.subject].add(event.id)
+        if event.sequence is not None:
+            by_place[event.topic, event.key, event.sequence].add(event.id)
     return sum(len(ids) - 1 for ids in (*by_content.values(), *by_place.values()))
 
 
 def _sequence_gaps(emitted: Iterable[Event]) -> int:
-    """How many events are missing: each account's sequence runs from 1 without a gap, topic by topic."""
+    """How many events are missing: each account's sequence runs from 1 without a gap, topic by topic.
+
+    What is said of no account, because nobody knows an owner yet, has no place in any.
+    """
     seen: defaultdict[object, set[int]] = defaultdict(set)
     for event in emitted:
-        seen[event.topic, event.key].add(event.sequence or 0)
+        if event.sequence is not None:
+            seen[event.topic, event.key].add(event.sequence)
     return sum(max(sequences) - len(sequences) for sequences in seen.values())
 
 

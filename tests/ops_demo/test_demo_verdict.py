@@ -102,6 +102,15 @@ def test_what_stripe_need_not_have_told_of_an_unpaid_payment_is_not_asked_for(ev
     assert judge(replace(evidence, reports=dict(evidence.reports) | {"payments": untold})).holds
 
 
+def test_what_is_said_of_no_account_has_no_place_among_those_that_are_counted(evidence: Evidence) -> None:
+    nobodys = replace(
+        evidence.emitted[0], type="billing.payment.changed.v1", key="pi_1", account_seq=None, sequence=None
+    )
+    twice = [replace(nobodys, id=name) for name in ("before", "after")]
+
+    assert judge(replace(evidence, emitted=[*evidence.emitted, *twice])).holds
+
+
 Spoil = Callable[[Evidence], Evidence]
 
 
