@@ -1,10 +1,11 @@
 """What somebody asked for, and what is at hand to do it with."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
+from ingress.platform.prices import Prices
 from ingress.platform.tables import Tables
 from models.base import Model
 from models.catalog import Catalog
@@ -33,6 +34,7 @@ class Tools:
     tables: Tables
     catalog: Catalog
     return_origins: tuple[str, ...]
+    prices: Prices = field(default_factory=Prices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from ingress.platform import customers
 from ingress.platform.calls import REQUEST_MARK, Call
-from ingress.platform.prices import price_id
 from ingress.platform.problems import Problem, Word
 from ingress.platform.returns import require_allowed
 from ingress.platform.shapes import CheckoutAsked, CheckoutShown
@@ -28,7 +27,7 @@ async def create(call: Call) -> CheckoutShown:
     if asked.plan and not call.again:
         await _require_no_subscription(call)
     customer_id = await customers.customer_of(call)
-    price = await price_id(call, asked.plan or asked.pack)
+    price = await call.tools.prices.id_of(call, asked.plan or asked.pack)
     params = _page(call, asked, customer_id) | bought | {"line_items": [{"price": price, "quantity": 1}]}
 
     async def look() -> Answer | None:

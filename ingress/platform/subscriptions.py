@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 
 from ingress.platform import customers
 from ingress.platform.calls import Call
-from ingress.platform.prices import price_id
 from ingress.platform.problems import Problem, Word
 from ingress.platform.shapes import CancelAsked, ChangeAsked, SubscriptionAsked, SubscriptionShown, When
 from models.catalog import Catalog, Interval, Offer
@@ -83,7 +82,7 @@ async def _change(call: Call, subscription: Json, lookup_key: str) -> Subscripti
         return _shown(await _drop_schedule(call, subscription), When.NOW)
     if subscription["cancel_at_period_end"]:
         raise Problem.with_field(Word.STATE_FORBIDS, "action", "must be resume first: the subscription is to end")
-    price = await price_id(call, lookup_key)
+    price = await call.tools.prices.id_of(call, lookup_key)
     if _worth(call.tools.catalog, new) > _worth(call.tools.catalog, old):
         return await _upgrade(call, await _drop_schedule(call, subscription), item, price)
     return await _downgrade(call, subscription, item, price)

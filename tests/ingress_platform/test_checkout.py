@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ingress.platform import prices
 from models.customers import account_of_platform
 from store import accounts
 from tests.ingress_platform.support import BACK, DONE, ORIGIN, PACK, PLAN, Shop, new_account
@@ -195,3 +196,15 @@ async def test_what_the_catalog_has_and_stripe_has_not_is_told_to_us(shop: Shop)
 
     assert (said.status, said.problem) == (503, "not-now")
     assert "billing catalog apply" in said.body["detail"]
+
+
+@pytest.mark.parametrize(("known_seconds", "questions"), [(60.0, 1), (0.0, 3)])
+async def test_stripe_is_asked_for_a_price_now_and_then_and_not_for_each_page(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, known_seconds: float, questions: int
+) -> None:
+    monkeypatch.setattr(prices, "KNOWN_SECONDS", known_seconds)
+
+    said = [await shop.post(new_account(), "checkout-sessions", PLAN) for _ in range(3)]
+
+    assert {one.status for one in said} == {201}
+    assert len(list(shop.pretend.asked("GET", "/v1/prices"))) == questions
