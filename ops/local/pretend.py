@@ -70,6 +70,14 @@ class PretendStripe:
         """Let a bank, a cardholder or chance decide."""
         return await self._ask("POST", f"/_pretend/{kind}/{thing_id}/{deed}", json=words)
 
+    async def fault(self, rule: dict[str, object]) -> None:
+        """Let requests go wrong from now on, by `simulator.server.faults.Fault`; rules add up until `heal`."""
+        await self._ask("POST", "/_pretend/faults", json=rule)
+
+    async def heal(self) -> None:
+        """Let all requests go well again."""
+        await self._ask("DELETE", "/_pretend/faults")
+
     async def disturb(self, **disorder: float) -> None:
         """Let deliveries go wrong from now on, by `simulator.webhooks.Disorder`."""
         await self._ask("POST", "/_pretend/disorder", json=disorder)

@@ -52,7 +52,7 @@ class Player:
         """Play it with so many people, for so long; how often each thing was done."""
         begin = await self._stage.now()
         end = begin + days * DAY_SECONDS
-        shop = Shop(self._stage, await _stocked(self._stage))
+        shop = Shop(self._stage, await stocked(self._stage))
         self._arrive(shop, subscribers, begin)
         while self._turns and self._turns[0].moment <= end:
             turn = heapq.heappop(self._turns)
@@ -91,7 +91,7 @@ class Player:
             await self._until(moment, Hour(begin, moment, end), on_hour)
 
 
-async def _stocked(stage: Stage) -> dict[str, str]:
+async def stocked(stage: Stage) -> dict[str, str]:
     """The ids of the prices, by lookup key; what is not sold yet is put on sale."""
     found: dict[str, str] = {}
     for lookup_key, terms in _catalog().items():
