@@ -222,8 +222,8 @@ def _percentiles(latencies: Sequence[float]) -> tuple[float, float, float]:
 def _said_twice(emitted: Iterable[Event]) -> int:
     """Events that say the same of the same cause, or stand in the same place, under another id.
 
-    The relay sends again after a crash; that keeps the id, and counts as re-sent, never as an effect.  What is said of no
-    account has no place.
+    The relay sends again after a crash; that keeps the id, and counts as re-sent, never as an effect.  What is said of
+    no account has no place.
     """
     by_content: defaultdict[object, set[str]] = defaultdict(set)
     by_place: defaultdict[object, set[str]] = defaultdict(set)
