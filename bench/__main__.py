@@ -2,6 +2,7 @@
 
     python -m bench                             # All of it.
     python -m bench ingress latency --rounds 7  # Two experiments, more rounds.
+    python -m bench ingress --mix subscriptions # Its events alone, of 5 to 9 KB.
     python -m bench --quick                     # Tiny sizes, to see that everything works.
 
 Results go to bench/results/<date>-<commit>.json, with a report and a picture beside it; those of a quick run stay out
@@ -23,6 +24,7 @@ from bench.experiments.experiment import Experiment
 from bench.gates import Outcome
 from bench.results import Part, Results
 from bench.schedule import Turn
+from bench.trial import Mix
 from ops import console
 from ops.local import folders
 from ops.local.errors import CannotStart
@@ -37,6 +39,7 @@ SECONDS_OF_A_QUICK_TRIAL: Final = 8.0
 Names = Annotated[list[str] | None, typer.Argument(help=f"Some of: {', '.join(ALL)}.  Without any, all of them.")]
 Rounds = Annotated[int | None, typer.Option("--rounds", min=1, help="Rounds of each experiment, not its own number.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Tiny sizes, to see that everything works; judged by no gate.")]
+Mixed = Annotated[Mix, typer.Option("--mix", help="Which events are sent.")]
 Into = Annotated[Path | None, typer.Option("--into", help="The file of results, kept or begun.", dir_okay=False)]
 
 
@@ -73,13 +76,19 @@ class Bars:
         self._progress.update(self._bar, description=self._name)
 
 
-def bench(names: Names = None, rounds: Rounds = None, quick: Quick = False, into: Into = None) -> None:
+def bench(
+    names: Names = None,
+    rounds: Rounds = None,
+    quick: Quick = False,
+    mix: Mixed = Mix.EVERYTHING,
+    into: Into = None,
+) -> None:
     """Measure ours beside its own bare parts, in one run."""
     with plainly():
         chosen = _chosen(names or list(ALL))
-        file = into or _file(quick=quick)
+        file = into or _file(mix, quick=quick)
         console.say(f"{_minutes(chosen, rounds, quick=quick):.0f} minutes or so, on two cores with nothing else to do.")
-        asyncio.run(_run(chosen, rounds=rounds, quick=quick, file=file))
+        asyncio.run(_run(chosen, mix, rounds=rounds, quick=quick, file=file))
         _show(file, [one.name for one in chosen])
 
 
@@ -90,9 +99,10 @@ def _chosen(names: Sequence[str]) -> list[Experiment]:
     return [one for name, one in ALL.items() if name in names]
 
 
-def _file(*, quick: bool) -> Path:
+def _file(mix: Mix, *, quick: bool) -> Path:
     folder, mark = (QUICK_RESULTS, "-quick") if quick else (RESULTS, "")
-    return folder / f"{clock.now():%Y-%m-%d}-{machine.commit()}{mark}.json"
+    events = "" if mix is Mix.EVERYTHING else f"-{mix}"
+    return folder / f"{clock.now():%Y-%m-%d}-{machine.commit()}{events}{mark}.json"
 
 
 def _minutes(chosen: Sequence[Experiment], rounds: int | None, *, quick: bool) -> float:
@@ -101,14 +111,14 @@ def _minutes(chosen: Sequence[Experiment], rounds: int | None, *, quick: bool) -
     return sum(one.minutes * (rounds or one.rounds) / one.rounds for one in chosen)
 
 
-async def _run(chosen: Sequence[Experiment], *, rounds: int | None, quick: bool, file: Path) -> None:
+async def _run(chosen: Sequence[Experiment], mix: Mix, *, rounds: int | None, quick: bool, file: Path) -> None:
     with _progress() as progress:
         whole = progress.add_task("experiments", total=len(chosen))
         for one in chosen:
             count = rounds or (1 if quick else one.rounds)
             bars = Bars(progress, one, count * len(one.cases(quick)))
             try:
-                await stage.run(one, rounds=count, quick=quick, watcher=bars, keep=lambda part: _keep(part, file))
+                await stage.run(one, mix, rounds=count, quick=quick, watcher=bars, keep=lambda part: _keep(part, file))
             except CannotStart as why:  # The next one begins with servers of its own.
                 console.problem(f"{one.name}: {why}")
             bars.done()

@@ -2,10 +2,11 @@
 
 The lives of a few hundred people are told once by the simulator and rendered as the bytes that go over the wire.  In
 every id of theirs a part is the MARK; a generation is the same lives with its own eight characters in the MARK's place,
-which is one `bytes.replace` an event.  Prices and products are nobody's, and stay.
+which is one `bytes.replace` an event.  Prices and products are nobody's, and stay, but in the events that tell of them:
+a product that is made again and again would be no product of Stripe's.
 
-Events of other sizes than 5 to 9 KB are left out, and so are those of payments, since the bare side writes no rows of
-theirs and both sides are to be asked the same.  `sizes` says what is left, and what it is about.
+A mix is all of it or, with the sizes that a door is measured by, the events of subscriptions alone.  `sizes` says what
+is in one.
 """
 
 import json
@@ -19,6 +20,7 @@ from typing import Any, Final, Self
 
 from pydantic import TypeAdapter
 
+from bench.trial import Mix
 from simulator import shapes
 from simulator.happenings import Happening
 from simulator.story import tell
@@ -35,6 +37,8 @@ _PREFIXES: Final = (
 )
 _IDS: Final = re.compile(rb"\b((?:%b)_)[A-Za-z0-9]{8}(?=[A-Za-z0-9]{6})|\b(acct-)(?=\d)" % b"|".join(_PREFIXES.split()))
 SUBSCRIPTION_TYPES: Final = "customer.subscription."
+_CATALOG_TYPES: Final = ("product.", "price.")
+_CATALOG_IDS: Final = re.compile(rb"\b(prod_|price_)(?=[A-Za-z0-9])")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 _CREATED: Final = 1_111_111_111  # Stand-ins in the template of `about`, found nowhere else in it.
@@ -82,22 +86,23 @@ class Lives:
 
 
 @cache
-def lives(subscribers: int = STORY_SUBSCRIBERS) -> Lives:
-    """The lives of so many people."""
-    happenings = [one for one in tell(SEED, subscribers).happenings if _fits(one)]
+def lives(mix: Mix, subscribers: int = STORY_SUBSCRIBERS) -> Lives:
+    """The lives of so many people, as far as *mix* tells them."""
+    told = tell(SEED, subscribers).happenings
+    happenings = [one for one in told if mix is Mix.EVERYTHING or _fits(one)]
     return Lives(
-        events=[(_marked(one.event_id.encode()).decode(), _marked(_body(one)).decode()) for one in happenings],
+        events=[_event(one) for one in happenings],
         types=dict(Counter(one.type for one in happenings).most_common()),
-        known=_template(happenings).decode(),
+        known=_template([one for one in told if _fits(one)]).decode(),
     )
 
 
 class Corpus:
     """Events without end.  Generations count on from *first_generation*: who takes another never meets the same id."""
 
-    def __init__(self, first_generation: int, told: Lives | None = None) -> None:
+    def __init__(self, first_generation: int, told: Lives) -> None:
         self._generation = first_generation
-        self._told = told or lives()
+        self._told = told
         self._marked = [(fact_id.encode(), body.encode()) for fact_id, body in self._told.events]
         self._known = self._told.known.encode()
 
@@ -160,6 +165,14 @@ def _fits(happening: Happening) -> bool:
 
 def _body(happening: Happening) -> bytes:
     return shapes.wire(shapes.render(happening, shapes.BASIL))
+
+
+def _event(happening: Happening) -> tuple[str, str]:
+    """Its id and its text."""
+    text = _marked(_body(happening))
+    if happening.type.startswith(_CATALOG_TYPES):
+        text = _CATALOG_IDS.sub(rb"\1" + MARK, text)
+    return _marked(happening.event_id.encode()).decode(), text.decode()
 
 
 def _marked(text: bytes) -> bytes:

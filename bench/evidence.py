@@ -17,12 +17,13 @@ OK_MAX: Final = 299
 class InBooks:
     """What a whole side made of the load."""
 
-    committed_at: dict[str, float | None]  # By fact; None for one that is journaled and was not seen to be committed.
-    journaled: int  # Rows; more than there are facts when a copy was heard twice.
+    committed_at: dict[str, float | None]  # By fact; None for one that is kept and was not seen to be committed.
+    kept: int  # Rows; more than there are facts when a copy was heard twice.
     parked: int
     to_say: int  # Events that were decided on.
     said: int  # Messages that left.
     said_at: float  # When the last one was seen to have left.
+    waiting: int = 0  # Of what is kept, so many still wait for their owner.
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def judge(seen: Evidence) -> Trial:
         rss_mb=_memory(seen.before, seen.after),
         problems=[*seen.problems, *_problems(seen, answered, len(ours))],
         rss_series_mb=seen.series,
+        waiting=seen.in_books.waiting if seen.in_books else 0,
         behind_max=most_behind(answered.accepted_at.values(), ours.values()) if seen.in_books else 0,
     )
 
@@ -156,7 +158,7 @@ def _problems(seen: Evidence, answered: _Answered, committed: int) -> list[str]:
 def _problems_of_books(books: InBooks, accepted: int, committed: int) -> list[str]:
     wrong = {
         f"{accepted} events were accepted, and {committed} committed": accepted != committed,
-        f"{books.journaled} facts were journaled for {accepted} events": books.journaled != accepted,
+        f"{books.kept} facts were kept for {accepted} events": books.kept != accepted,
         f"{books.parked} facts were parked": bool(books.parked),
         f"{books.to_say} events were to be said, and {books.said} were": books.to_say != books.said,
     }

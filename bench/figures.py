@@ -18,7 +18,7 @@ class Column:
     spread: bool = True  # Whether the extremes stand beside the median: a table has 120 columns.
 
 
-OURS: Final = ("ingress", "books", "relay")
+OURS: Final = ("ingress", "books", "relay", "clock")
 """Our own processes; what a bare side runs in their place goes by the same names."""
 
 SERVERS: Final = ("postgres", "kafka")

@@ -41,7 +41,7 @@ class Generator:
     async def __aenter__(self) -> Self:
         """Started and connected."""
         order = Path(self._folder.name) / "order.json"
-        lives().write(self._order.lives_file)
+        lives(self._order.load.mix).write(self._order.lives_file)
         folders.write_privately(order, TypeAdapter(Order).dump_json(self._order).decode())
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bench.load", str(order)),

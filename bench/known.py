@@ -12,7 +12,8 @@ from typing import Final, LiteralString
 
 import psycopg
 
-from bench.corpus import Corpus, known_ids
+from bench.corpus import Corpus, known_ids, lives
+from bench.trial import Mix
 from models import books, envelopes, stripe_events
 from models.base import ENVELOPE_HEADER, Envelope
 from models.books import Books, Heard
@@ -147,7 +148,7 @@ def _chunks(count: int) -> Iterator[list[Person]]:
 
 def fact_about(number: int) -> Fact:
     """What is heard of who is known by *number*."""
-    (event,) = Corpus(0).about(range(number, number + 1), CREATED)
+    (event,) = Corpus(0, lives(Mix.SUBSCRIPTIONS)).about(range(number, number + 1), CREATED)
     body = event.body.replace(event.fact_id.encode(), person(number).fact_id.encode())
     written = envelopes.read(body, clock.now(), livemode=False)
     assert isinstance(written, envelopes.Written), "the corpus is of events"

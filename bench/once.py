@@ -18,7 +18,7 @@ import typer
 
 from bench.run import run_trial
 from bench.sides import SIDES, Side, on_ground
-from bench.trial import Load, Quantiles, Trial
+from bench.trial import Load, Mix, Quantiles, Trial
 from ops.console import AsJson, problem, say, show_table
 from ops.local import folders
 
@@ -32,13 +32,14 @@ def main(  # noqa: PLR0917  # typer makes options of them.
     known: Annotated[int | None, typer.Option(min=1, help="Events of so many subscribers only.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Trials, one after the other, on the same servers.")] = 1,
     profile: Annotated[str | None, typer.Option(help="A process to sample by py-spy: ingress, books, relay.")] = None,
+    mix: Annotated[Mix, typer.Option(help="Which events are sent.")] = Mix.EVERYTHING,
     durable: Annotated[bool, typer.Option(help="Whether PostgreSQL waits for the disk.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Run one side under one load on servers of its own, and show what was seen."""
     if side not in SIDES:
         raise typer.BadParameter(f"{side} is none of {', '.join(SIDES)}.")
-    load = Load(rate, events, connections, duplicates, known)
+    load = Load(rate, events, connections, duplicates, known, mix=mix)
     trials = asyncio.run(_tried(side, load, rounds, profile, durable=durable))
     if as_json:
         typer.echo(json.dumps([asdict(trial) for trial in trials], indent=2))
@@ -79,14 +80,14 @@ def show(trial: Trial) -> None:
     """A trial as people read it."""
     load = trial.load
     pace = "a burst" if load.rate_per_second is None else f"{load.rate_per_second:g} requests/s"
-    say(f"{trial.side}: {load.events} events, {load.duplicate_share:.0%} of them twice, {pace}")
+    say(f"{trial.side}: {load.events} events ({load.mix}), {load.duplicate_share:.0%} of them twice, {pace}")
     show_table(("what", "events", "seconds", "events/s"), _throughput(trial))
     show_table(
         ("milliseconds", "n", "p50", "p90", "p99", "p99.9", "max"),
         [_latency("answer", trial.answer_ms), *([_latency("commit", trial.commit_ms)] if trial.commit_ms.n else [])],
     )
     show_table(("process", "CPU µs/event", "MB first", "MB last"), _costs(trial))
-    say(f"Answers: {trial.statuses}; the most behind at once: {trial.behind_max}.")
+    say(f"Answers: {trial.statuses}; the most behind at once: {trial.behind_max}; still waiting: {trial.waiting}.")
     say(f"The machine's load in the last minute, this and all else: {psutil.getloadavg()[0]:.1f}.")
     for one in trial.problems:
         problem(one)

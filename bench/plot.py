@@ -21,7 +21,7 @@ from bench.statistics import Summary
 OURS_COLOUR: Final = "#1f5fa8"
 BARE_COLOUR: Final = "#9aa0a6"
 PROCESS_COLOURS: Final = dict(
-    zip((*OURS, *SERVERS), ("#1f5fa8", "#5b9bd5", "#a9cdec", "#e0a458", "#b5b5b5"), strict=True)
+    zip((*OURS, *SERVERS), ("#1f5fa8", "#5b9bd5", "#a9cdec", "#d5e5f5", "#e0a458", "#b5b5b5"), strict=True)
 )
 SIZE_INCHES: Final = (12.0, 8.5)
 DOTS_PER_INCH: Final = 130

@@ -10,8 +10,12 @@ import psycopg
 READ_AT_ONCE: Final = 10_000
 
 MARK: LiteralString = "SELECT clock_timestamp(), coalesce((SELECT max(outbox_id) FROM outbox), 0)"
-JOURNAL: LiteralString = """
-    SELECT fact_id, partition, topic_offset FROM journal WHERE committed_at >= %(since)s AND topic = %(topic)s
+KEPT: LiteralString = """
+    SELECT fact_id, partition, topic_offset, false FROM journal
+    WHERE committed_at >= %(since)s AND topic = %(topic)s
+    UNION ALL
+    SELECT fact_id, partition, topic_offset, true FROM waiting_facts
+    WHERE waiting_since >= %(since)s AND topic = %(topic)s
 """
 PARKED: LiteralString = "SELECT count(*) FROM parked_facts WHERE parked_at >= %(since)s"
 SAYING: LiteralString = "SELECT count(*) FROM outbox WHERE outbox_id > %(outbox_id)s"
@@ -35,11 +39,14 @@ class Rows:
         """Now."""
         return Mark(*self._one(MARK, {}))
 
-    def heard(self, mark: Mark, topic: str) -> Iterator[tuple[str, int, int]]:
-        """Every fact that the journal holds since: its id, partition and offset."""
-        with psycopg.connect(self._url) as connection, connection.cursor("heard", binary=True) as cursor:
+    def kept(self, mark: Mark, topic: str) -> Iterator[tuple[str, int, int, bool]]:
+        """Every fact that was written down since: its id, partition and offset, and whether its owner is not known yet.
+
+        Among them may be facts of before that waited until now.
+        """
+        with psycopg.connect(self._url) as connection, connection.cursor("kept", binary=True) as cursor:
             cursor.itersize = READ_AT_ONCE
-            cursor.execute(JOURNAL, {"since": mark.since, "topic": topic})
+            cursor.execute(KEPT, {"since": mark.since, "topic": topic})
             yield from cursor
 
     def parked(self, mark: Mark) -> int:

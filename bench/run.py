@@ -10,7 +10,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench import cost, evidence
 from bench.cost import Cost
@@ -59,6 +59,13 @@ class Stuck(RuntimeError):
     """A side that does not answer: there is nothing to be judged."""
 
 
+class Talk(NamedTuple):
+    """Events that were decided on, and messages that left."""
+
+    to_say: int
+    said: int
+
+
 class _Behind:
     """What stands behind a door: books that are watched, and topics that something is said in."""
 
@@ -90,14 +97,14 @@ class _Running:
         async with alongside(self._side), self._sampled(rss_every_seconds):
             await self._send()
             await self._all_in()
-            said_count = await self._all_said(mark, said)
+            talk = await self._all_said(mark, said)
         ended, after = clock.monotonic(), self._cost()
         return Evidence(
             side=self._side.name,
             load=self._load,
             answers=await self._generator.answers(),
             arrived=grown(topic, await self._offsets.ends([self._side.door.topic])),
-            in_books=self._in_books(mark, said_count, ended),
+            in_books=self._in_books(mark, topic, talk, ended),
             before=before,
             after=after,
             series=self._series,
@@ -134,17 +141,22 @@ class _Running:
 
         await self._until_none(done, "not in the books")
 
-    async def _all_said(self, mark: Mark | None, before: Ends) -> int:
-        """What was decided on since *mark* has left; how many messages that were."""
+    async def _all_said(self, mark: Mark | None, before: Ends) -> Talk:
+        """What was decided on since *mark* has left: how much was to be said, and how much was."""
         if self._behind is None or mark is None:
-            return 0
-        wanted = self._behind.rows.to_say(mark)
+            return Talk(0, 0)
+        rows = self._behind.rows
+
+        async def talk() -> Talk:
+            to_say = rows.to_say(mark)  # Asked anew each time: whoever waited may have been heard only now.
+            return Talk(to_say, grown(before, await self._said_ends()))
 
         async def left() -> int:
-            return wanted - grown(before, await self._said_ends())
+            seen = await talk()
+            return seen.to_say - seen.said
 
         await self._until_none(left, "not said")
-        return grown(before, await self._said_ends())
+        return await talk()
 
     async def _until_none(self, left: Callable[[], Awaitable[int]], what: str) -> None:
         """Back when nothing is *left*, or when it has not become less for too long: that is a problem, not an error."""
@@ -165,16 +177,20 @@ class _Running:
         pids = self._side.pids | {"load": [self._generator.pid]}
         return cost.read(pids, looking_on=self._behind.watch.backend_pid if self._behind else None)
 
-    def _in_books(self, mark: Mark | None, said: int, said_at: float) -> InBooks | None:
+    def _in_books(self, mark: Mark | None, begins: Ends, talk: Talk, said_at: float) -> InBooks | None:
         if self._behind is None or mark is None:
             return None
+        first = {where.partition: offset for where, offset in begins.items()}
         committed: dict[str, float | None] = {}
-        count = 0
-        for fact_id, partition, offset in self._behind.rows.heard(mark, self._side.door.topic):
+        kept = waiting = 0
+        for fact_id, partition, offset, waits in self._behind.rows.kept(mark, self._side.door.topic):
+            if offset < first[partition]:
+                continue  # Of a load before this one: it waited until now.
             committed[fact_id] = self._behind.watch.committed_at(partition, offset)
-            count += 1
-        rows = self._behind.rows
-        return InBooks(committed, count, rows.parked(mark), rows.to_say(mark), said, said_at)
+            kept += 1
+            waiting += waits
+        parked = self._behind.rows.parked(mark)
+        return InBooks(committed, kept, parked, talk.to_say, talk.said, said_at, waiting)
 
     @asynccontextmanager
     async def _sampled(self, every_seconds: float | None) -> AsyncIterator[None]:

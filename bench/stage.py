@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from bench import known, machine, servers, sides, sink
-from bench.experiments.experiment import Case, Experiment
+from bench.experiments.experiment import Case, Experiment, with_mix
 from bench.results import Part, Run
 from bench.run import run_trial
 from bench.schedule import Turn, turns
 from bench.sides import Ground
-from bench.trial import Trial
+from bench.trial import Mix, Trial
 from ops.local.errors import CannotStart
 from ops.local.postgres import Role
 from ops.local.programs import CATALOG
@@ -67,15 +67,15 @@ class Stage:
         await known.checkpoint(postgres.url(Role.SUPERUSER))
 
 
-async def run(
-    experiment: Experiment, *, rounds: int, quick: bool, watcher: Watcher, keep: Callable[[Part], None]
+async def run(  # Each says how.
+    experiment: Experiment, mix: Mix, *, rounds: int, quick: bool, watcher: Watcher, keep: Callable[[Part], None]
 ) -> Part:
     """The experiment's part of the results; *keep* has it after every trial.
 
     A trial that ends in an error is noted, and the next one begins: one bad trial is no reason to lose an hour.
     """
     async with _stage(watcher) as stage:
-        cases = experiment.cases(quick)
+        cases = with_mix(experiment.cases(quick), mix)
         for case in cases:
             await stage.ground(case)
         part = Part(experiment.name, machine.describe(await _said_of_servers(stage)), quick=quick, rounds=rounds)

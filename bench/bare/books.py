@@ -10,8 +10,7 @@ import json
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 import uvloop
@@ -19,17 +18,32 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from psycopg.types.numeric import Int8
 
 from bench.bare import statements
-from bench.bare.rows import Event, Row
+from bench.bare.objects import Row
+from bench.bare.payments import Payments, Piece
+from bench.bare.rows import Event, account_of
 from bench.bare.settings import BareBooksSettings
 from runtime import clock, health, kafka
 from runtime.settings import load
 
-SAID_TYPE: Final = "billing.subscription.changed.v1"
+SUBSCRIPTION_CHANGED: Final = "billing.subscription.changed.v1"
+PAYMENT_CHANGED: Final = "billing.payment.changed.v1"
+SAID_OF_OBJECTS: Final = {
+    "invoice": "billing.invoice.changed.v1",
+    "refund": "billing.refund.changed.v1",
+    "dispute": "billing.dispute.changed.v1",
+}
 BATCH_BYTES_MAX: Final = 262_144
 POLL_MS: Final = 200
 COMMIT_SECONDS: Final = 0.5
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+class Shown(NamedTuple):
+    """An object's row, and what is said: type, subject and state of each event."""
+
+    piece: Piece
+    said: list[tuple[str, str, Row]]
 
 
 @dataclass(slots=True)
@@ -39,24 +53,31 @@ class Batch:
     accounts: dict[str, str]  # By customer.
     last_seqs: dict[str, int]  # By account.
     sequences: dict[str, int]
+    payments: Payments
     customers: dict[str, Row] = field(default_factory=dict)  # New, or newly named.
     heard: list[Row] = field(default_factory=list)
     versions: list[Row] = field(default_factory=list)
     presents: dict[str, Row] = field(default_factory=dict)
+    object_versions: list[Row] = field(default_factory=list)
     said: list[Row] = field(default_factory=list)
 
     def hear(self, event: Event) -> None:
         """Take one event."""
-        account_id = self._account(event)
-        self.last_seqs[account_id] = seq = self.last_seqs.get(account_id, 0) + 1
-        caused = None
+        shown = self._shown(event)
+        account_id = self._account(event, shown.piece if shown else None)
+        seq = None
+        if account_id is not None:
+            self.last_seqs[account_id] = seq = self.last_seqs.get(account_id, 0) + 1
+        caused: list[str] = []
         if event.shown is not None:
             state = event.state()
             version = event.version(state)
             self.versions.append(version)
-            self.presents[event.subject] = version
+            self.presents[version["subscription_id"]] = version
             if event.said:
-                caused = self._say(event, state, account_id, seq)
+                caused.append(self._say(event, SUBSCRIPTION_CHANGED, event.subject, state, account_id, seq))
+        for kind, subject, state in shown.said if shown and account_id else ():
+            caused.append(self._say(event, kind, subject, state, account_id, seq))
         self.heard.append(
             {
                 "account_id": account_id,
@@ -70,16 +91,42 @@ class Batch:
                 "received_at": event.received_at,
                 "api_version": event.api_version,
                 "slice": event.slice,
-                "outcome": "ignored" if event.shown is None else "applied",
-                "caused": caused,
+                "outcome": "ignored" if event.slice is None else "applied",
+                "caused": "\n".join(caused),
                 "partition": event.partition,
                 "offset": event.offset,
             }
         )
 
-    def _account(self, event: Event) -> str:
+    def _shown(self, event: Event) -> Shown | None:
+        """What an object's row is now, and what there is to say of it and of its payments."""
+        if event.shown is not None or event.object is None or event.subject is None:
+            return None
+        was = self.payments.pieces.get(event.subject)
+        piece = Piece(
+            object_id=event.subject,
+            kind=event.kind,
+            cause_id=was.cause_id if was else None,
+            customer_id=event.customer_id or (was.customer_id if was else None),
+            account_id=(event.account_hint if not event.customer_id else None) or (was.account_id if was else None),
+            fact_id=event.fact_id,
+            occurred_at=event.created,
+            state=event.object_text,
+        )
+        piece, changed = self.payments.show(piece, event.object, of_payment=event.of_payment)
+        self.object_versions.append(event.object_version())
+        said = [(PAYMENT_CHANGED, row["payment_id"], row) for row in changed]
+        if event.kind in SAID_OF_OBJECTS and (was is None or was.state != event.object_text):
+            said.append((SAID_OF_OBJECTS[event.kind], event.subject, event.object))
+        return Shown(piece, said)
+
+    def _account(self, event: Event, piece: Piece | None) -> str | None:
+        """Whose it is: who is named, or whoever owns what it is about."""
+        if event.customer_id is None:
+            owner = piece.customer_id if piece else None
+            return self.accounts[owner] if owner else piece.account_id if piece else None
         known = self.accounts.get(event.customer_id)
-        named = account_of("platform", event.platform_id) if event.platform_id else None
+        named = event.account_hint
         if known and named in {None, known}:
             return known
         own = account_of("stripe_customer", event.customer_id)
@@ -96,17 +143,22 @@ class Batch:
         }
         return account_id
 
-    def _say(self, event: Event, state: Row, account_id: str, seq: int) -> str:
-        event_id = f"stripe/{event.fact_id}/{SAID_TYPE}/{event.subject}"
-        self.sequences[account_id] = sequence = self.sequences.get(account_id, 0) + 1
-        head = {"type": SAID_TYPE, "subject": event.subject, "account_id": account_id, "as_of": event.created}
+    def _say(  # noqa: PLR0917  # All of it makes the event.
+        self, event: Event, kind: str, subject: str | None, state: Row, account_id: str | None, seq: int | None
+    ) -> str:
+        event_id = f"stripe/{event.fact_id}/{kind}/{subject}"
+        sequence = None
+        if account_id is not None:
+            self.sequences[account_id] = sequence = self.sequences.get(account_id, 0) + 1
+        head = {"type": kind, "subject": subject, "account_id": account_id, "as_of": event.created}
         self.said.append(
             {
                 "account_id": account_id,
                 "account_seq": seq,
                 "sequence": sequence,
                 "event_id": event_id,
-                "subject": event.subject,
+                "type": kind,
+                "subject": subject,
                 "occurred_at": event.created,
                 "data": json.dumps(head | state, default=str),
             }
@@ -143,9 +195,11 @@ class BareBooks:
     async def _known(self, events: Sequence[Event]) -> Batch:
         """Claim and ask in one go; then everything is decided here."""
         first = {event.fact_id: event for event in reversed(events)}
-        met = list({event.customer_id for event in events})
-        named = {account_of("platform", event.platform_id) for event in events if event.platform_id}
+        met = list({event.customer_id for event in events if event.customer_id})
+        named = {hint for event in events if (hint := event.account_hint)}
         own = {account_of("stripe_customer", customer_id) for customer_id in met}
+        touched = sorted({object_id for event in events for object_id in event.touches})
+        about = {"customer_ids": met, "account_ids": [*(named | own)], "object_ids": touched}
         claimed = await self._run(
             statements.CLAIM,
             {
@@ -154,13 +208,16 @@ class BareBooks:
                 "api_versions": [event.api_version for event in first.values()],
             },
         )
-        customers = await self._run(statements.CUSTOMERS, {"customer_ids": met})
-        accounts = await self._run(statements.ACCOUNTS, {"customer_ids": met, "account_ids": [*(named | own)]})
+        customers = await self._run(statements.CUSTOMERS, about)
+        accounts = await self._run(statements.ACCOUNTS, about)
+        pieces = await self._run(statements.PIECES, about)
         fresh = {fact_id for (fact_id,) in await claimed.fetchall()}
-        batch = Batch(dict(await customers.fetchall()), {}, {})
+        batch = Batch(dict(await customers.fetchall()), {}, {}, Payments())
         for account_id, last_seq, last_sequence in await accounts.fetchall():
             batch.last_seqs[account_id] = last_seq
             batch.sequences[account_id] = last_sequence
+        for *piece, payment in await pieces.fetchall():
+            batch.payments.add(Piece(*piece), payment)
         for fact_id in reversed(first):
             if fact_id in fresh:
                 batch.hear(first[fact_id])
@@ -175,10 +232,22 @@ class BareBooks:
         if batch.versions:
             await self._run(statements.SAVE_VERSIONS, _columns(batch.versions))
             await self._run(statements.SAVE_PRESENT, _columns([*batch.presents.values()]))
+        if batch.object_versions:
+            await self._run(statements.SAVE_OBJECT_VERSIONS, _columns(batch.object_versions))
+            changed = zip(*(batch.payments.pieces[one] for one in batch.payments.changed_pieces), strict=True)
+            await self._run(statements.SAVE_PIECES, dict(zip(Piece._fields, map(list, changed), strict=True)))
+        await self._save_payments(batch.payments)
         if batch.said:
-            spoken = {row["account_id"]: row["sequence"] for row in batch.said}
+            spoken = {row["account_id"]: row["sequence"] for row in batch.said if row["account_id"]}
             await self._run(statements.SAVE_SEQUENCES, _last(spoken, "lasts"))
-            await self._run(statements.OUTBOX, _columns(batch.said) | {"said_type": SAID_TYPE})
+            await self._run(statements.OUTBOX, _columns(batch.said))
+
+    async def _save_payments(self, payments: Payments) -> None:
+        if payments.gone:
+            await self._run(statements.DROP_PAYMENTS, {"payment_ids": [*payments.gone]})
+        rows = [payments.rows[one] for one in payments.changed if one in payments.rows]
+        if rows:
+            await self._run(statements.SAVE_PAYMENTS, _columns(rows))
 
     async def _run(self, statement: Any, values: Mapping[str, Any]) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         return await self._connection.execute(statement, {**self._about, **values})
@@ -197,7 +266,7 @@ class Mouth:
         """Return when the broker has all of it."""
         sent = [
             await self._producer.send(
-                self._topic, row["data"].encode(), key=row["account_id"].encode(), headers=_headers(row)
+                self._topic, row["data"].encode(), key=(row["account_id"] or "").encode(), headers=_headers(row)
             )
             for row in rows
         ]
@@ -226,22 +295,17 @@ async def consume(
         await saying
 
 
-def account_of(kind: str, alias: str) -> str:
-    """An account's id, as long as ours."""
-    return "ac_" + sha256(f"{kind}:{alias}".encode()).hexdigest()[:26]
-
-
 def _headers(row: Row) -> list[tuple[str, bytes]]:
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", row["event_id"].encode()),
-        ("ce_type", SAID_TYPE.encode()),
+        ("ce_type", row["type"].encode()),
         ("ce_source", b"/billstream/books"),
         ("ce_subject", row["subject"].encode()),
         ("ce_time", row["occurred_at"].isoformat().encode()),
         ("content-type", b"application/json"),
-        ("account_seq", b"%d" % row["account_seq"]),
-        ("sequence", b"%d" % row["sequence"]),
+        ("account_seq", b"%d" % (row["account_seq"] or 0)),
+        ("sequence", b"%d" % (row["sequence"] or 0)),
     ]
 
 
@@ -253,7 +317,10 @@ def _columns(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-BIGINTS: Final = frozenset("account_seq sequence partition offset ordinal rank quantity".split())
+BIGINTS: Final = frozenset(
+    "account_seq sequence partition offset ordinal rank quantity amount_minor tax_minor discount_minor refunded_minor"
+    " disputed_minor".split()
+)
 
 
 def _last(values: Mapping[str, int], name: str) -> dict[str, Any]:

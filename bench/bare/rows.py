@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-Row = dict[str, Any]
+from bench.bare import objects
+from bench.bare.objects import ENDED, OF_PAYMENTS, Row
 
 ENDS: Final = ("canceled", "incomplete_expired")
 RANKS: Final = {"customer.subscription.created": 0, "customer.subscription.deleted": 2}
@@ -15,6 +16,7 @@ SHOWN: Final = frozenset("status items trial_end cancel_at cancel_at_period_end 
 
 ALWAYS_SAID: Final = frozenset({"customer.subscription.created", "customer.subscription.deleted"})
 SUBSCRIPTION: Final = "customer.subscription."
+WITHOUT_OBJECT: Final = frozenset({"invoice.upcoming"})
 
 
 class Event:
@@ -22,7 +24,8 @@ class Event:
 
     __slots__ = (
         *("fact_id", "type", "created", "api_version", "subject", "customer_id", "platform_id", "partition", "offset"),
-        *("received_at", "shown", "previous", "slice", "said"),
+        *("received_at", "shown", "previous", "slice", "said", "kind", "of_payment", "object", "object_text", "before"),
+        "account_hint",
     )
 
     def __init__(self, record: Any) -> None:
@@ -33,21 +36,54 @@ class Event:
         self.type: str = event["type"]
         self.created = _moment(event["created"])
         self.api_version: str = event["api_version"]
-        self.subject: str = shown["id"]
-        self.customer_id: str = shown["customer"]
-        self.platform_id: str | None = shown["metadata"].get("account_id")
+        self.kind: str = shown["object"]
+        self.subject: str | None = shown.get("id")
+        self.customer_id: str | None = self.subject if self.kind == "customer" else shown.get("customer")
+        self.platform_id: str | None = (shown.get("metadata") or {}).get("account_id")
+        if self.kind == "checkout.session" and not shown["payment_link"]:
+            self.platform_id = self.platform_id or shown["client_reference_id"]
+        self.account_hint = account_of("platform", self.platform_id) if self.platform_id else None
         self.partition: int = record.partition
         self.offset: int = record.offset
         self.received_at = _moment(record.timestamp / 1000)
         self.shown: Row | None = shown if self.type.startswith(SUBSCRIPTION) else None
         self.previous: Row | None = data.get("previous_attributes")
-        self.slice = None if self.shown is None else json.dumps(_slice(shown, self.previous))
         self.said = self.shown is not None and (self.type in ALWAYS_SAID or not SHOWN.isdisjoint(self.previous or ()))
+        read = objects.READ.get(self.kind) if self.type not in WITHOUT_OBJECT else None
+        self.of_payment = self.kind in OF_PAYMENTS
+        self.object: Row | None = read(shown) if read else None
+        self.object_text = self.before = self.slice = None
+        if self.shown is not None:
+            self.slice = json.dumps(_slice(shown, self.previous))
+        elif self.object is not None and read is not None:
+            self.object_text = json.dumps({"kind": self.kind, **self.object})
+            self.before = json.dumps(read(objects.before(shown, self.previous))) if self.previous is not None else None
+            self.slice = f'{{"object_id":"{self.subject}","after":{self.object_text},"before":{self.before or "null"}}}'
+
+    @property
+    def touches(self) -> list[str]:
+        """The ids of the object that it shows and of those that this names."""
+        if self.object is None or self.subject is None:
+            return []
+        return [self.subject, *(objects.links(self.object) if self.of_payment else ())]
 
     @property
     def digest(self) -> bytes:
         """What the inbox keeps of it."""
         return sha256((self.slice or self.fact_id).encode()).digest()
+
+    def object_version(self) -> Row:
+        """The version of an object of another kind that it makes."""
+        return {
+            "object_id": self.subject,
+            "fact_id": self.fact_id,
+            "ended": (self.object or {}).get("status") in ENDED,
+            "occurred_at": self.created,
+            "ordinal": self.offset * 100 + self.partition,
+            "rank": 1,
+            "before": self.before,
+            "state": self.object_text,
+        }
 
     def state(self) -> Row:
         """The subscription as its row shows it."""
@@ -68,6 +104,11 @@ class Event:
             "occurred_at": self.created,
             "subscription_id": self.subject,
         }
+
+
+def account_of(kind: str, alias: str) -> str:
+    """An account's id, as long as ours."""
+    return "ac_" + sha256(f"{kind}:{alias}".encode()).hexdigest()[:26]
 
 
 def _state(shown: Mapping[str, Any]) -> Row:

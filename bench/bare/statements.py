@@ -25,14 +25,33 @@ CLAIM: Final[LiteralString] = """
 """
 
 CUSTOMERS: Final[LiteralString] = """
-    SELECT customer_id, account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[])
+    SELECT customer_id, account_id FROM customers
+    WHERE customer_id = ANY(%(customer_ids)b::text[])
+       OR customer_id IN (SELECT customer_id FROM stripe_objects WHERE object_id = ANY(%(object_ids)b::text[]))
 """
 
 ACCOUNTS: Final[LiteralString] = """
+    WITH wanted AS (
+        SELECT unnest(%(account_ids)b::text[]) AS account_id
+        UNION SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[])
+        UNION SELECT coalesce(c.account_id, o.account_id)
+        FROM stripe_objects AS o LEFT JOIN customers AS c USING (customer_id)
+        WHERE o.object_id = ANY(%(object_ids)b::text[])
+    )
     SELECT account_id, last_seq, coalesce(last_sequence, 0)
-    FROM accounts LEFT JOIN (SELECT * FROM outbox_sequences WHERE topic = %(said_topic)s) AS said USING (account_id)
-    WHERE account_id = ANY(%(account_ids)b::text[])
-       OR account_id IN (SELECT account_id FROM customers WHERE customer_id = ANY(%(customer_ids)b::text[]))
+    FROM wanted JOIN accounts USING (account_id)
+    LEFT JOIN (SELECT * FROM outbox_sequences WHERE topic = %(said_topic)s) AS said USING (account_id)
+"""
+
+PIECES: Final[LiteralString] = """
+    WITH named AS (
+        SELECT object_id, cause_id FROM stripe_objects WHERE object_id = ANY(%(object_ids)b::text[])
+    ), wanted AS (
+        SELECT object_id FROM named
+        UNION SELECT object_id FROM stripe_objects WHERE cause_id = ANY(ARRAY(SELECT cause_id FROM named))
+    )
+    SELECT o.object_id, o.kind, o.cause_id, o.customer_id, o.account_id, o.fact_id, o.occurred_at, o.state, to_jsonb(p)
+    FROM wanted JOIN stripe_objects AS o USING (object_id) LEFT JOIN payments AS p ON p.payment_id = o.object_id
 """
 
 SAVE_CUSTOMERS: Final[LiteralString] = """
@@ -94,6 +113,47 @@ SAVE_PRESENT: Final[LiteralString] = """
         collection_paused = excluded.collection_paused, livemode = excluded.livemode
 """
 
+SAVE_PIECES: Final[LiteralString] = """
+    INSERT INTO stripe_objects (object_id, kind, cause_id, customer_id, account_id, fact_id, occurred_at, state)
+    SELECT * FROM unnest(
+        %(object_id)b::text[], %(kind)b::text[], %(cause_id)b::text[], %(customer_id)b::text[], %(account_id)b::text[],
+        %(fact_id)b::text[], %(occurred_at)b::timestamptz[], %(state)b::text[])
+    ON CONFLICT (object_id) DO UPDATE SET
+        kind = excluded.kind, cause_id = excluded.cause_id, customer_id = excluded.customer_id,
+        account_id = excluded.account_id, fact_id = excluded.fact_id, occurred_at = excluded.occurred_at,
+        state = excluded.state
+"""
+
+SAVE_OBJECT_VERSIONS: Final[LiteralString] = """
+    INSERT INTO stripe_object_versions (object_id, fact_id, ended, occurred_at, ordinal, rank, before, state)
+    SELECT * FROM unnest(
+        %(object_id)b::text[], %(fact_id)b::text[], %(ended)b::boolean[], %(occurred_at)b::timestamptz[],
+        %(ordinal)b::bigint[], %(rank)b::bigint[], %(before)b::text[], %(state)b::text[])
+"""
+
+DROP_PAYMENTS: Final[LiteralString] = "DELETE FROM payments WHERE payment_id = ANY(%(payment_ids)b::text[])"
+
+SAVE_PAYMENTS: Final[LiteralString] = """
+    INSERT INTO payments (
+        payment_id, customer_id, guest_account_id, kind, status, currency, amount_minor, tax_minor, discount_minor,
+        refunded_minor, disputed_minor, invoice_id, payment_intent_id, charge_id, failure_code, purpose, occurred_at,
+        livemode)
+    SELECT * FROM unnest(
+        %(payment_id)b::text[], %(customer_id)b::text[], %(guest_account_id)b::text[], %(kind)b::text[],
+        %(status)b::text[], %(currency)b::text[], %(amount_minor)b::bigint[], %(tax_minor)b::bigint[],
+        %(discount_minor)b::bigint[], %(refunded_minor)b::bigint[], %(disputed_minor)b::bigint[],
+        %(invoice_id)b::text[], %(payment_intent_id)b::text[], %(charge_id)b::text[], %(failure_code)b::text[],
+        %(purpose)b::text[], %(occurred_at)b::timestamptz[], %(livemode)b::boolean[])
+    ON CONFLICT (payment_id) DO UPDATE SET
+        customer_id = excluded.customer_id, guest_account_id = excluded.guest_account_id, kind = excluded.kind,
+        status = excluded.status, currency = excluded.currency, amount_minor = excluded.amount_minor,
+        tax_minor = excluded.tax_minor, discount_minor = excluded.discount_minor,
+        refunded_minor = excluded.refunded_minor, disputed_minor = excluded.disputed_minor,
+        invoice_id = excluded.invoice_id, payment_intent_id = excluded.payment_intent_id,
+        charge_id = excluded.charge_id, failure_code = excluded.failure_code, purpose = excluded.purpose,
+        occurred_at = excluded.occurred_at, livemode = excluded.livemode
+"""
+
 JOURNAL: Final[LiteralString] = """
     INSERT INTO journal (
         committed_at, account_id, account_seq, source, fact_id, type, subject, customer_id, account_hint, occurred_at,
@@ -101,7 +161,7 @@ JOURNAL: Final[LiteralString] = """
     SELECT
         clock_timestamp(), account_id, account_seq, 'stripe', fact_id, type, subject, customer_id, account_hint,
         occurred_at, received_at, api_version, false, 1, slice, outcome,
-        CASE WHEN caused IS NULL THEN '{}' ELSE ARRAY[caused] END, %(topic)s, partition, topic_offset
+        string_to_array(caused, E'\n'), %(topic)s, partition, topic_offset
     FROM unnest(
         %(account_id)b::text[], %(account_seq)b::bigint[], %(fact_id)b::text[], %(type)b::text[], %(subject)b::text[],
         %(customer_id)b::text[], %(account_hint)b::text[], %(occurred_at)b::timestamptz[],
@@ -114,11 +174,11 @@ JOURNAL: Final[LiteralString] = """
 OUTBOX: Final[LiteralString] = """
     INSERT INTO outbox (written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject,
                         occurred_at, data, sent_at)
-    SELECT now(), %(said_topic)s, account_id, account_id, account_seq, sequence, event_id, %(said_type)s, subject,
-           occurred_at, data, now()
+    SELECT now(), %(said_topic)s, coalesce(account_id, subject), account_id, account_seq, sequence, event_id, type,
+           subject, occurred_at, data, now()
     FROM unnest(%(account_id)b::text[], %(account_seq)b::bigint[], %(sequence)b::bigint[], %(event_id)b::text[],
-                %(subject)b::text[], %(occurred_at)b::timestamptz[], %(data)b::text[])
-        AS said (account_id, account_seq, sequence, event_id, subject, occurred_at, data)
+                %(type)b::text[], %(subject)b::text[], %(occurred_at)b::timestamptz[], %(data)b::text[])
+        AS said (account_id, account_seq, sequence, event_id, type, subject, occurred_at, data)
 """
 
 MOVE: Final[LiteralString] = """

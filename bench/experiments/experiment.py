@@ -1,13 +1,13 @@
 """An experiment: a question, the cases that are run in turn to answer it, and the gates that judge the answer."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bench.figures import ACCEPTED, BEHIND, COMMITTED, Column
 from bench.gates import Verdict
 from bench.results import Part
-from bench.trial import Load
+from bench.trial import Load, Mix
 
 CONNECTIONS: Final = 64
 DUPLICATE_SHARE: Final = 0.1
@@ -47,6 +47,11 @@ class Experiment:
     minutes: float  # About so long with the rounds above, on two cores.
     columns: Sequence[Column] = (COMMITTED, ACCEPTED, BEHIND)
     details: Callable[[Part], str] = _no_details  # A table of its own, as Markdown.
+
+
+def with_mix(cases: Sequence[Case], mix: Mix) -> list[Case]:
+    """The same cases, with other events."""
+    return [replace(case, load=replace(case.load, mix=mix)) for case in cases]
 
 
 def burst(events: int, *, quick: bool, connections: int = CONNECTIONS) -> Load:

@@ -8,17 +8,29 @@ import pytest
 
 from bench.corpus import BYTES_MAX, BYTES_MIN, MARK, Corpus, Lives, generation_mark, lives
 from bench.requests import with_copies
-from models import envelopes, stripe_events
+from bench.trial import Mix
+from models import books, envelopes, stripe_events
 from models.base import ENVELOPE_HEADER, Envelope
-from models.stripe_events import Fact
+from models.objects import ObjectSeen
+from models.stripe_events import Fact, SubscriptionSeen
 from runtime import clock
 
 SUBSCRIBERS = 12
 
 
+@pytest.fixture(scope="module", params=Mix)
+def told(request: pytest.FixtureRequest) -> Lives:
+    return lives(request.param, SUBSCRIBERS)
+
+
 @pytest.fixture(scope="module")
-def told() -> Lives:
-    return lives(SUBSCRIBERS)
+def of_subscriptions() -> Lives:
+    return lives(Mix.SUBSCRIPTIONS, SUBSCRIBERS)
+
+
+@pytest.fixture(scope="module")
+def everything() -> Lives:
+    return lives(Mix.EVERYTHING, SUBSCRIBERS)
 
 
 def read(body: bytes) -> Fact:
@@ -32,11 +44,10 @@ def test_every_event_is_read_by_the_door_and_by_the_books(told: Lives) -> None:
     for event in islice(Corpus(1, told).fresh(), len(told.events)):
         fact = read(event.body)
         assert fact.envelope.id == event.fact_id
-        assert fact.envelope.customer is not None
 
 
-def test_every_event_is_of_the_size_that_is_promised(told: Lives) -> None:
-    sizes = Corpus(1, told).sizes()
+def test_every_event_of_a_subscription_is_of_the_size_that_is_promised(of_subscriptions: Lives) -> None:
+    sizes = Corpus(1, of_subscriptions).sizes()
 
     assert BYTES_MIN <= sizes.bytes_min <= sizes.bytes_p50 <= sizes.bytes_max <= BYTES_MAX
     assert sum(sizes.types.values()) == sizes.events
@@ -57,11 +68,30 @@ def test_the_facts_of_one_life_are_of_one_customer_in_each_generation(told: Live
     by_customer: dict[str | None, set[str]] = {}
     for event in islice(Corpus(7, told).fresh(), len(told.events)):
         fact = read(event.body)
-        if fact.body is not None:
+        if isinstance(fact.body, SubscriptionSeen):
             by_customer.setdefault(fact.envelope.customer, set()).add(fact.body.after.subscription_id)
 
     assert len(by_customer) == SUBSCRIBERS
     assert all(generation_mark(7).decode() in (customer or "") for customer in by_customer)
+
+
+def test_what_one_generation_shows_no_other_one_names(everything: Lives) -> None:
+    shown: list[set[str]] = []
+    touched: list[set[str]] = []
+    for generation in (1, 2):
+        facts = [read(event.body) for event in islice(Corpus(generation, everything).fresh(), len(everything.events))]
+        shown.append({fact.body.object_id for fact in facts if isinstance(fact.body, ObjectSeen)})
+        touched.append(books.touched(facts))
+
+    assert len(shown[0]) > len(everything.events) / 4
+    assert not shown[0] & touched[1]
+
+
+def test_everything_is_what_stripe_sends(everything: Lives) -> None:
+    told = set(everything.types)
+
+    assert {"invoice.paid", "payment_intent.succeeded", "charge.succeeded", "invoice_payment.paid"} <= told
+    assert {"customer.subscription.updated", "customer.created", "product.created", "price.created"} <= told
 
 
 def test_no_mark_is_left_in_what_is_sent(told: Lives) -> None:
@@ -71,14 +101,14 @@ def test_no_mark_is_left_in_what_is_sent(told: Lives) -> None:
     assert all(MARK not in event.body and b"KNOWN" not in event.body for event in events)
 
 
-def test_a_known_subscriber_has_other_seats_each_second_under_the_same_id(told: Lives) -> None:
-    corpus = Corpus(1, told)
+def test_a_known_subscriber_has_other_seats_each_second_under_the_same_id(of_subscriptions: Lives) -> None:
+    corpus = Corpus(1, of_subscriptions)
     one = [read(event.body) for event in corpus.about(range(41, 43), 1_790_000_000)]
     later = [read(event.body) for event in corpus.about(range(41, 43), 1_790_000_001)]
 
     for before, after in zip(one, later, strict=True):
-        assert before.body is not None
-        assert after.body is not None
+        assert isinstance(before.body, SubscriptionSeen)
+        assert isinstance(after.body, SubscriptionSeen)
         assert before.envelope.id != after.envelope.id
         assert before.envelope.customer == after.envelope.customer
         assert before.body.after.subscription_id == after.body.after.subscription_id

@@ -10,10 +10,10 @@ import pytest
 import stripe
 
 from bench.answers import NO_ANSWER, Answers
-from bench.corpus import Corpus, Event
+from bench.corpus import Corpus, Event, lives
 from bench.load import Sender, Supply, ahead, events_of, scattered
 from bench.requests import Renderer, with_copies
-from bench.trial import Load
+from bench.trial import Load, Mix
 from ops.local import ports
 from ops.local.waiting import until
 from runtime import clock
@@ -173,7 +173,7 @@ def test_answers_survive_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("known", [None, 3])
 def test_a_load_is_of_ever_new_people_or_of_the_known_ones_in_turn(known: int | None) -> None:
-    events = list(islice(events_of(Load(None, 10, 1, known_subscribers=known), Corpus(1)), 10))
+    events = list(islice(events_of(Load(None, 10, 1, known_subscribers=known), Corpus(1, lives(Mix.EVERYTHING))), 10))
 
     assert len({event.fact_id for event in events}) == 10
     if known:
