@@ -98,20 +98,32 @@ def lives(mix: Mix, subscribers: int = STORY_SUBSCRIBERS) -> Lives:
 
 
 class Corpus:
-    """Events without end.  Generations count on from *first_generation*: who takes another never meets the same id."""
+    """Events without end.  Generations count on from *first_generation*: who takes another never meets the same id.
 
-    def __init__(self, first_generation: int, told: Lives) -> None:
+    So many *tracks* are told in turn, each at another place of its lives: what comes within a moment is of as many
+    people as live at once, and of every season.
+    """
+
+    def __init__(self, first_generation: int, told: Lives, tracks: int = 1) -> None:
         self._generation = first_generation
+        self._tracks = tracks
         self._told = told
         self._marked = [(fact_id.encode(), body.encode()) for fact_id, body in self._told.events]
         self._known = self._told.known.encode()
 
     def fresh(self) -> Iterator[Event]:
-        """The lives of ever new people, in the order in which they happened."""
+        """The lives of ever new people, each in the order in which they happened."""
+        begins = (len(self._marked) * track // self._tracks for track in range(self._tracks))
+        for turn in zip(*(self._track(begin) for begin in begins), strict=True):
+            yield from turn
+
+    def _track(self, begin: int) -> Iterator[Event]:
+        """One generation after the other; of the first, what is left from *begin* on."""
         while True:
             mark = self._next_mark()
-            for fact_id, body in self._marked:
+            for fact_id, body in self._marked[begin:]:
                 yield Event(fact_id.replace(MARK, mark).decode(), body.replace(MARK, mark))
+            begin = 0
 
     def about(self, subscribers: Iterable[int], created: int) -> Iterator[Event]:
         """One event for each of *subscribers*, people known by their numbers: it changes the seats of `sub_…<number>`.

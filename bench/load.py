@@ -36,6 +36,9 @@ SIGNED_AHEAD_SECONDS_MAX: Final = 150.0
 """Below the 300 s that a signature is good for."""
 
 
+TRACKS: Final = 16
+"""With two hundred people in each, some thousands are alive at once."""
+
 EPOCH: Final = 1_760_000_000
 TIMER_SECONDS: Final = 0.001
 SCATTER: Final = 2_147_483_647  # A prime, so that every count of people is met to the last of them.
@@ -180,7 +183,7 @@ async def generate(order: Order) -> None:
     renderer = Renderer(
         f"{order.host}:{order.port}", order.path, order.secret.encode(), lambda: clock.now().timestamp()
     )
-    corpus = Corpus(order.first_generation, Lives.read(order.lives_file))
+    corpus = Corpus(order.first_generation, Lives.read(order.lives_file), TRACKS)
     sender = Sender(order.host, order.port)
     await sender.connect(load.connections)
     await _say_and_await("ready", "warm")

@@ -6,10 +6,11 @@ readers rely on (an account's sequence, a topic's sequence per account) are give
 the same order give the same numbers again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import UserDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from models import (
     causes,
@@ -62,6 +63,37 @@ _OUTCOMES: Final[Mapping[Refusal | None, Outcome]] = {
 assert set(_OUTCOMES) == {None, *Refusal}, "every refusal has its outcome"
 
 
+class Waiting(UserDict[Identity, Fact]):
+    """Facts whose owner is not known yet, oldest first, and beside them who waits for news of which object."""
+
+    def __init__(self, facts: Mapping[Identity, Fact] | None = None) -> None:
+        self._by_object: dict[str, set[Identity]] = {}
+        super().__init__(facts or {})
+
+    def __setitem__(self, identity: Identity, fact: Fact) -> None:
+        super().__setitem__(identity, fact)
+        for object_id in touched([fact]):
+            self._by_object.setdefault(object_id, set()).add(identity)
+
+    def __delitem__(self, identity: Identity) -> None:
+        for object_id in touched([self.data[identity]]):
+            self._by_object[object_id].discard(identity)
+        super().__delitem__(identity)
+
+    def __ior__(self, facts: Mapping[Identity, Fact]) -> Self:  # type: ignore[override, misc]  # Its own tells no index.
+        self.update(facts)
+        return self
+
+    def copy(self) -> "Waiting":
+        """Facts of its own."""
+        return Waiting(self.data)
+
+    def of(self, object_ids: Iterable[str]) -> list[Identity]:
+        """Those that wait for news of these objects, oldest first."""
+        found: set[Identity] = set().union(*(self._by_object.get(one, ()) for one in object_ids))
+        return [identity for identity in self.data if identity in found] if len(found) > 1 else list(found)
+
+
 @dataclass(slots=True)
 class Books:
     """What we believe of all that a batch touches.  Lines hold the newest part of a history (`floors`)."""
@@ -71,7 +103,7 @@ class Books:
     object_lines: dict[str, ObjectLine] = field(default_factory=dict)
     pieces: Pieces = field(default_factory=Pieces)  # Of the causes that the batch touches, all of them.
     payments: dict[str, Payment] = field(default_factory=dict)
-    waiting: dict[Identity, Fact] = field(default_factory=dict)  # Facts whose owner is not known yet, oldest first.
+    waiting: Waiting = field(default_factory=Waiting)
     account_seqs: dict[str, int] = field(default_factory=dict)
     topic_seqs: dict[tuple[str, str], int] = field(default_factory=dict)  # By topic and account.
 
@@ -83,7 +115,7 @@ class Books:
             dict(self.object_lines),
             self.pieces.copy(),
             dict(self.payments),
-            dict(self.waiting),
+            self.waiting.copy(),
             dict(self.account_seqs),
             dict(self.topic_seqs),
         )
@@ -122,15 +154,25 @@ def take(books: Books, fact: Fact, catalog: Catalog) -> tuple[Heard, ...]:
     if _must_wait(books, fact):
         books.waiting[fact.envelope.identity] = fact
         return (Heard(fact, Outcome.WAITING, None, None, None, ()),)
-    return (hear(books, fact, catalog), *present(books, catalog))
+    heard = hear(books, fact, catalog)
+    return (heard, *_present(books, lambda: _waiting_for(books, fact), catalog)) if books.waiting else (heard,)
 
 
 def present(books: Books, catalog: Catalog) -> tuple[Heard, ...]:
     """Hear those that waited and need not any more, the oldest first; one may bring what another waits for."""
-    heard: list[Heard] = []
-    while (ready := _ready(books)) is not None:
-        heard.append(hear(books, books.waiting.pop(ready), catalog))
-    return tuple(heard)
+    return tuple(_present(books, lambda: list(books.waiting), catalog))
+
+
+def _present(books: Books, waiting: Callable[[], Iterable[Identity]], catalog: Catalog) -> Iterator[Heard]:
+    """Hear the first of those that wait that need not any more, until there is none."""
+    while (ready := next((one for one in waiting() if not _must_wait(books, books.waiting[one])), None)) is not None:
+        yield hear(books, books.waiting.pop(ready), catalog)
+
+
+def _waiting_for(books: Books, fact: Fact) -> list[Identity]:
+    """Who waits for news of what a fact shows, or of what is of one cause with it; nobody else need be looked at."""
+    ids = touched([fact])
+    return books.waiting.of(ids.union(one.object_id for one in books.pieces.cause_of(ids))) if ids else []
 
 
 def hear(books: Books, fact: Fact, catalog: Catalog) -> Heard:
@@ -231,11 +273,6 @@ def _must_wait(books: Books, fact: Fact) -> bool:
     if not isinstance(fact.body, ObjectSeen) or is_answer(fact.envelope.type):
         return False
     return not causes.is_owned(books.pieces, fact.envelope, fact.body)
-
-
-def _ready(books: Books) -> Identity | None:
-    """The first of those that wait that need not any more."""
-    return next((identity for identity, fact in books.waiting.items() if not _must_wait(books, fact)), None)
 
 
 def _hear_customer(books: Books, heard: Envelope) -> tuple[Event, ...]:

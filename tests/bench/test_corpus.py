@@ -64,6 +64,18 @@ def test_generations_share_no_id_and_tell_the_same_lives(told: Lives) -> None:
     assert events[0].body.replace(generation_mark(1), generation_mark(2)) == events[size].body
 
 
+def test_tracks_are_other_lives_at_other_places_and_each_goes_on_in_order(told: Lives) -> None:
+    alone = [event.body for event in islice(Corpus(1, told).fresh(), len(told.events))]
+    both = [event.body for event in islice(Corpus(1, told, tracks=2).fresh(), len(told.events))]
+    half = len(alone) // 2
+
+    first, second = both[::2], both[1::2]
+    assert first == alone[: len(first)]
+    assert second[: len(alone) - half] == [
+        body.replace(generation_mark(1), generation_mark(2)) for body in alone[half : half + len(second)]
+    ]
+
+
 def test_the_facts_of_one_life_are_of_one_customer_in_each_generation(told: Lives) -> None:
     by_customer: dict[str | None, set[str]] = {}
     for event in islice(Corpus(7, told).fresh(), len(told.events)):

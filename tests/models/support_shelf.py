@@ -107,7 +107,7 @@ class Shelf:
             object_lines=self.object_lines.load(books.object_floors([*batch, *waiting.values()])),
             pieces=Pieces(pieces),
             payments={of: payment for of, payment in self.payments.items() if of in pieces},
-            waiting=waiting,
+            waiting=books.Waiting(waiting),
             account_seqs={one: seq for one, seq in self.account_seqs.items() if one in accounts},
             topic_seqs={at: seq for at, seq in self.topic_seqs.items() if at[1] in accounts},
         )
