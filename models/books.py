@@ -356,7 +356,7 @@ def _hear_object(books: Books, heard: Envelope, seen: ObjectSeen, catalog: Catal
     taken = lines.take(was, causes.version_of(heard, seen))
     members = causes.joined(books.pieces, heard, seen, taken.line)
     books.object_lines[seen.object_id] = taken.line
-    books.pieces |= members
+    books.pieces |= {one: piece for one, piece in members.items() if books.pieces.get(one) is not piece}
     about = About(account_of(books, causes.owner_of(members.values())), heard.occurred_at)
     events = [*_hear_payments(books, members, about)]
     before, after = was[-1].state if was else None, taken.line[-1].state

@@ -153,10 +153,20 @@ def joined(pieces: Pieces, heard: Envelope, seen: ObjectSeen, line: ObjectLine) 
     customer_id = _least(piece.customer_id for piece in members.values())
     account_id = _least(piece.account_id for piece in members.values())
     ownerless = any(piece.ownerless for piece in members.values())
-    return {
-        one: replace(piece, cause_id=cause_id, customer_id=customer_id, account_id=account_id, ownerless=ownerless)
-        for one, piece in sorted(members.items())
-    }
+    told = (cause_id, customer_id, account_id, ownerless)
+    return {one: _told(piece, *told) for one, piece in sorted(members.items())}
+
+
+def _told(piece: Piece, cause_id: str, customer_id: str | None, account_id: str | None, ownerless: bool) -> Piece:
+    """The piece with what its cause knows: itself, where that is nothing new, as it is for most."""
+    if (piece.cause_id, piece.customer_id, piece.account_id, piece.ownerless) == (
+        cause_id,
+        customer_id,
+        account_id,
+        ownerless,
+    ):
+        return piece
+    return replace(piece, cause_id=cause_id, customer_id=customer_id, account_id=account_id, ownerless=ownerless)
 
 
 def _least(ids: Iterable[str | None]) -> str | None:

@@ -109,6 +109,8 @@ def take(line: Line[StateT], new: Version[StateT]) -> Taken[StateT]:
     """Weave *new* into *line*; a fact that is in it already changes nothing."""
     if any(version.fact_id == new.fact_id for version in line):
         return Taken(line, None)
+    if not line or new.second > line[-1].second:  # As most come: behind all that is known, and alone in its second.
+        return Taken((*line, _numbered(new, 0)), len(line))
     woven = weave(line, new)
     place = next(index for index, version in enumerate(woven.line) if version.fact_id == new.fact_id)
     return Taken(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from models import objects
 from models.base import Identifier, Model, Moment
@@ -111,6 +111,9 @@ class _Cause:
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._owner = owner_of(pieces)
         self._shown = {one.object_id: one.present for one in pieces if one.present is not None}
+        self._by_kind: dict[type[Model], dict[str, Any]] = {}
+        for object_id, present in sorted(self._shown.items()):
+            self._by_kind.setdefault(type(present.state), {})[object_id] = present.state
         self.intents = self._all(objects.PaymentIntent)
         self.charges = self._all(objects.Charge)
         self.refunds = self._all(objects.Refund)
@@ -168,8 +171,7 @@ class _Cause:
         )
 
     def _all(self, kind: type[ShownT]) -> dict[str, ShownT]:
-        found = sorted(self._shown.items())
-        return {object_id: present.state for object_id, present in found if isinstance(present.state, kind)}
+        return self._by_kind.get(kind, {})
 
     def _named_intents(self) -> set[str]:
         named: set[str | None] = set(self.intents)
