@@ -274,7 +274,10 @@ def _ours(ground: Ground, wish: Wish) -> Side:
     """The pipeline: doors, workers of the books, one relay, and who looks after the facts that wait."""
     doors = ground.our_ingresses(wish)
     workers = [ground.our_part("books", programs.books(ordinal), wish.settings) for ordinal in range(wish.books)]
-    others = (ground.our_part("relay", programs.relay, wish.settings), ground.our_part("clock", programs.clock, {}))
+    others = (
+        ground.our_part("relay", programs.relay, wish.settings),
+        ground.our_part("clock", programs.clock, {"ASK_AFTER_SECONDS": "3600"}),  # There is no Stripe to be asked.
+    )
     parts = [*doors, *workers, *others]
     return Side(ground, "ours", ground.door(doors, programs.WEBHOOK_PATH, STRIPE_EVENTS), parts, ground.our_books())
 

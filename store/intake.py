@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter as Counted
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
@@ -44,6 +45,9 @@ APPLY_SECONDS: Final = Histogram(
     "One write transaction, BEGIN to COMMIT",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+
+AHEAD_MAX: Final = 1_000
+"""Records that were read ahead and not taken: twice what a batch holds."""
 
 RETRY_PAUSE_SECONDS_MIN: Final = 0.02
 
@@ -85,6 +89,7 @@ class Intake:
         self._judge = judge
         self._months = Months(tools.database)
         self._roots: deque[bool] = deque(maxlen=limits.parked_window)
+        self._ahead: dict[int, tuple[Record, Arrival]] = {}  # By the record's `id`, which it has as long as it is here.
 
     async def open(self) -> None:
         """Begin; raises Stop while the group is stopped, until an operator clears it."""
@@ -111,6 +116,13 @@ class Intake:
         except Exception as error:  # Whatever it is: nothing may be acknowledged after it.
             log.exception("intake failed", error=type(error).__name__)
             raise Stop(f"intake failed: {type(error).__name__}") from error
+
+    def read_ahead(self, record: Record) -> None:
+        """Read a record whose turn will come; whatever is wrong with it is said when it does."""
+        with suppress(Exception):
+            self._ahead[id(record)] = (record, self._tools.reader.read(record))
+        if len(self._ahead) > AHEAD_MAX:  # Of those that came first nobody took the last: their partition was lost.
+            del self._ahead[next(iter(self._ahead))]
 
     async def _take(self, records: Sequence[Record]) -> None:
         for gap in _gaps_within(records):
@@ -177,7 +189,8 @@ class Intake:
 
     def _arrival(self, record: Record, trouble: str | None) -> Arrival:
         try:
-            arrival = self._tools.reader.read(record)
+            ahead = self._ahead.pop(id(record), None)
+            arrival = ahead[1] if ahead else self._tools.reader.read(record)
         except Transient:
             raise
         except Exception:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, LiteralString, NamedTuple
 
 from pydantic import TypeAdapter
@@ -14,6 +15,8 @@ from store.arrays import Bigints, Booleans, Moments, Texts
 from store.postgres import Connection, Cursor
 
 STATE: Final = TypeAdapter[State](State)
+STATES_KEPT: Final = 4_096
+"""An object's present is its last version, too, and its cause is loaded again soon.  Each takes 2 KB or so."""
 
 LOCK: Final[LiteralString] = """
     WITH new AS (
@@ -212,6 +215,7 @@ def _version(row: Mapping[str, Any]) -> Version[State]:
     )
 
 
+@lru_cache(maxsize=STATES_KEPT)
 def _state(stored: str) -> State:
     """A state as some release of ours has stored it, which may know more fields than this one."""
     return STATE.validate_json(stored, extra="ignore")

@@ -11,7 +11,7 @@ An exception that leaves a Faust agent acknowledges what it was working on.  So 
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, Protocol, cast
 
 from faust import Stream, StreamT
@@ -25,7 +25,7 @@ from runtime.metrics import LATENCY_SECONDS_BUCKETS
 from store.records import Record
 from store.traces import Batches
 from streams.ending import End
-from streams.gathering import Gathering
+from streams.gathering import ENOUGH_RECORDS, Gathering
 from streams.parcels import Piece, pieces, unpack
 from streams.progress import Progress
 
@@ -45,6 +45,9 @@ class Takes(Protocol):
 
     async def take(self, records: Sequence[Record]) -> None:
         """Return when all records are committed or parked; raise Stop when the process must end."""
+
+    def read_ahead(self, record: Record) -> None:
+        """Read a record whose turn will come; whatever is wrong with it is said when it does."""
 
 
 class BooksAgent:
@@ -94,7 +97,7 @@ class BooksAgent:
     async def _commit_one(self, stream: StreamT[bytes], batch: Sequence[Piece]) -> None:
         records = [record for piece in batch for record in piece.records]
         self._failpoints.reach("after_consume", _fact_ids(records))
-        with COMMIT_SECONDS.time(), self._tracing(records):
+        with COMMIT_SECONDS.time(), self._tracing(records), self._reading_ahead(len(records)):
             await self._intake.take(records)
         self._progress.committed(records)
         for piece in batch:
@@ -103,6 +106,18 @@ class BooksAgent:
         self._failpoints.rest()
         RECORDS.inc(len(records))
         BATCH_RECORDS.observe(len(records))
+
+    @contextmanager
+    def _reading_ahead(self, records: int) -> Iterator[None]:
+        """While the database works, read what comes next; where few come at once, there is nothing to be won."""
+        if records < ENOUGH_RECORDS:
+            yield
+            return
+        reading = asyncio.create_task(self._gathered.read_ahead(self._intake.read_ahead), name="books-read-ahead")
+        try:
+            yield
+        finally:
+            reading.cancel()
 
     def _tracing(self, records: Sequence[Record]) -> AbstractContextManager[None]:
         return nullcontext() if self._traced is None else self._traced.batch(records)

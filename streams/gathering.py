@@ -8,9 +8,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
 from runtime import clock
+from store.records import Record
 from streams.parcels import Piece
 
 ENOUGH_RECORDS: Final = 100
@@ -30,6 +31,8 @@ class Gathering:
         self._enough_records = min(ENOUGH_RECORDS, records_max)
         self._fill_seconds_max = fill_seconds_max
         self._waiting: deque[Piece] = deque()
+        self._unread: deque[Record] = deque()  # The last of those that wait.
+        self._more_unread = asyncio.Event()
         self._records = 0
         self._pace = _Pace(monotonic)
         self._some = asyncio.Event()
@@ -46,6 +49,8 @@ class Gathering:
             self._room.clear()
             await self._room.wait()
         self._waiting.append(piece)
+        self._unread.extend(piece.records)
+        self._more_unread.set()
         self._records += len(piece.records)
         self._pace.note(len(piece.records))
         self._some.set()
@@ -66,12 +71,23 @@ class Gathering:
         self._taken(records)
         return batch
 
+    async def read_ahead(self, read: Callable[[Record], None]) -> NoReturn:
+        """Have *read* look at each record that waits, until cancelled; whoever else has something to do goes first."""
+        while True:
+            while self._unread:
+                read(self._unread.popleft())
+                await asyncio.sleep(0)
+            self._more_unread.clear()
+            await self._more_unread.wait()
+
     def _would_fill(self) -> bool:
         """Whether records come so fast that the time to fill would bring half of what is enough, or more."""
         return self._pace.per_second() * self._fill_seconds_max * 2 >= self._enough_records
 
     def _taken(self, records: int) -> None:
         self._records -= records
+        while len(self._unread) > self._records:
+            self._unread.popleft()
         if not self._waiting:
             self._some.clear()
         if self._records < self._enough_records:

@@ -26,8 +26,8 @@ CLAIM: Final[LiteralString] = """
 
 CUSTOMERS: Final[LiteralString] = """
     SELECT customer_id, account_id FROM customers
-    WHERE customer_id = ANY(%(customer_ids)b::text[])
-       OR customer_id IN (SELECT customer_id FROM stripe_objects WHERE object_id = ANY(%(object_ids)b::text[]))
+    WHERE customer_id = ANY(%(customer_ids)b::text[] || ARRAY(
+        SELECT customer_id FROM stripe_objects WHERE object_id = ANY(%(object_ids)b::text[])))
 """
 
 ACCOUNTS: Final[LiteralString] = """

@@ -9,13 +9,15 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
+from models.base import KEY_ID_HEADER
 from models.customers import account_of_customer
 from runtime import clock
 from runtime.failures import Stop, Transient
 from runtime.keys import Keyring
-from store.intake import Intake
+from store.intake import AHEAD_MAX, Intake
 from store.pipeline import GatheringConnection
 from store.postgres import CommitRefused, Connection, Database, is_transient, one_transaction
+from store.records import Arrival, Reader, Record
 from tests.support_store import GROUP, NOW, PATIENT, Bench, Judge, Told, changed
 
 IMPATIENT = replace(PATIENT, retry_count_max=2)
@@ -103,6 +105,43 @@ async def test_what_does_not_pass_ends_the_process_with_nothing_moved(bench: Ben
 
     assert database.tries == IMPATIENT.retry_count_max + 1
     assert bench.fingerprint() == before
+
+
+async def test_what_was_read_ahead_is_not_read_again_and_what_is_wrong_with_it_is_said_in_its_turn(
+    bench: Bench,
+) -> None:
+    read: list[int] = []
+
+    class Counting(Reader):
+        def read(self, record: Record) -> Arrival:
+            read.append(record.offset)
+            return super().read(record)
+
+    intake = await bench.intake(replace(bench.tools(), reader=Counting(bench.edge_keys)), limits=IMPATIENT)
+    good, bad, later = bench.records(facts(3))
+    strange = replace(bad, headers={**bad.headers, KEY_ID_HEADER: b"a-key-that-nobody-has"})
+
+    for record in (good, strange):
+        intake.read_ahead(record)
+    with pytest.raises(Stop, match="the world stayed away"):
+        await intake.take([good, strange])
+    assert bench.table("journal") == []
+    read.clear()
+    intake.read_ahead(bad)
+    await intake.take([good, bad, later])
+
+    assert len(bench.table("journal")) == 3
+    assert read == [bad.offset, good.offset, later.offset]
+
+
+async def test_what_was_read_ahead_and_never_taken_is_let_go(bench: Bench) -> None:
+    intake = await bench.intake()
+    [record] = bench.records(facts(1))
+
+    for _ in range(AHEAD_MAX + 50):
+        intake.read_ahead(replace(record))
+
+    assert len(intake._ahead) == AHEAD_MAX
 
 
 async def test_trying_again_is_bounded_in_time_too(bench: Bench) -> None:

@@ -50,6 +50,7 @@ class Books:
     batches: list[int] = field(default_factory=list)
     asked: list[Mapping[tuple[str, int], Bounds]] = field(default_factory=list)
     failing: Exception | None = None
+    ahead: list[Record] = field(default_factory=list)
     waiting: bool = False
     open: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,6 +73,9 @@ class Books:
         self.taken.extend(records)
         for record in records:
             self.positions[record.topic, record.partition] = record.offset + 1
+
+    def read_ahead(self, record: Record) -> None:
+        self.ahead.append(record)
 
     @property
     def offsets(self) -> list[tuple[int, int]]:

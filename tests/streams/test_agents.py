@@ -7,6 +7,7 @@ from faust import StreamT
 from ops.local.providers import KafkaServer
 from runtime.failures import Stop
 from streams.agents import BooksAgent
+from streams.gathering import ENOUGH_RECORDS
 from streams.parcels import Piece
 from tests.streams.support import Books, books_settings, committed, new_group, produce, until, worker
 
@@ -40,6 +41,27 @@ async def test_batches_gather_while_one_is_committed_and_a_lone_record_waits_for
         await until(lambda: len(books.taken) == 121)
 
     assert max(books.batches) == 50
+
+
+async def test_while_a_full_batch_is_committed_what_comes_next_is_read_once_and_in_order(
+    kafka: KafkaServer, topic: MakeTopic
+) -> None:
+    name, books = await topic(), Books()
+    books.open.clear()
+    sent = [b"%d" % number for number in range(3 * ENOUGH_RECORDS)]
+    await produce(kafka, name, sent)
+    try:
+        async with worker(books_settings(kafka, new_group()), name, books, records_max=ENOUGH_RECORDS):
+            await until(lambda: len(books.ahead) == ENOUGH_RECORDS)
+            assert books.taken == []
+            books.open.set()
+            await until(lambda: len(books.taken) == len(sent))
+    finally:
+        books.open.set()
+
+    assert [record.value for record in books.taken] == sent
+    ahead = [record.value for record in books.ahead]
+    assert ahead == sorted(set(ahead), key=sent.index)
 
 
 @pytest.mark.parametrize("failing", [Stop("the world stayed away"), ZeroDivisionError("a bug of ours")])
