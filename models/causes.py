@@ -147,7 +147,12 @@ def joined(pieces: Pieces, heard: Envelope, seen: ObjectSeen, line: ObjectLine) 
     if seen.after.kind not in OF_PAYMENTS:
         return {seen.object_id: shown}
     ids = touched(seen)
-    members = {one: Piece(one) for one in ids} | {one.object_id: one for one in pieces.cause_of(ids)}
+    known = pieces.cause_of(ids)
+    members = {one.object_id: one for one in known}
+    if _tells_nothing_of_its_cause(members, ids, shown):
+        members[seen.object_id] = shown
+        return members
+    members = {one: Piece(one) for one in ids} | members
     members[seen.object_id] = shown
     cause_id = min(members)
     customer_id = _least(piece.customer_id for piece in members.values())
@@ -155,6 +160,17 @@ def joined(pieces: Pieces, heard: Envelope, seen: ObjectSeen, line: ObjectLine) 
     ownerless = any(piece.ownerless for piece in members.values())
     told = (cause_id, customer_id, account_id, ownerless)
     return {one: _told(piece, *told) for one, piece in sorted(members.items())}
+
+
+def _tells_nothing_of_its_cause(members: Mapping[str, Piece], ids: Iterable[str], shown: Piece) -> bool:
+    """Whether all that an object names was of its cause before, and its owner was known: so it is for most facts."""
+    was = members.get(shown.object_id)
+    if was is None or was.cause_id is None:
+        return False
+    known = (was.cause_id, shown.customer_id, shown.account_id, shown.ownerless)
+    return known == (shown.cause_id, was.customer_id, was.account_id, was.ownerless) and all(
+        one in members and members[one].cause_id == was.cause_id for one in ids
+    )
 
 
 def _told(piece: Piece, cause_id: str, customer_id: str | None, account_id: str | None, ownerless: bool) -> Piece:

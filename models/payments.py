@@ -97,12 +97,21 @@ class About:
 
 def payments_of(pieces: Iterable[Piece]) -> dict[str, Payment]:
     """The payments that the pieces of one cause make, by id."""
-    cause = _Cause(list(pieces))
+    listed = list(pieces)
+    if all(_is_unpaid_invoice(one) for one in listed):
+        return {}
+    cause = _Cause(listed)
     made = [cause.of_intent(intent_id) for intent_id in cause.intent_ids]
     made += [cause.of_charge(charge_id) for charge_id in cause.lone_charge_ids]
     if not cause.intent_ids and not cause.lone_charge_ids:
         made += [cause.of_invoice(invoice_id) for invoice_id in cause.invoices]
     return {payment.payment_id: payment for payment in made if payment is not None}
+
+
+def _is_unpaid_invoice(piece: Piece) -> bool:
+    """Whether this is an invoice of which nothing was paid, and that names nothing that pays it: so most begin."""
+    state = piece.present.state if piece.present else None
+    return isinstance(state, objects.Invoice) and not state.payment_intent_ids and _by_invoice(state) is None
 
 
 class _Cause:
