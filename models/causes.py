@@ -163,7 +163,7 @@ def joined(pieces: Pieces, heard: Envelope, seen: ObjectSeen, line: ObjectLine) 
 
 
 def _tells_nothing_of_its_cause(members: Mapping[str, Piece], ids: Iterable[str], shown: Piece) -> bool:
-    """Whether all that an object names was of its cause before, and its owner was known: so it is for most facts."""
+    """Whether all that an object names was of its cause before, and the owner is the same: so it is for most facts."""
     was = members.get(shown.object_id)
     if was is None or was.cause_id is None:
         return False

@@ -46,8 +46,8 @@ APPLY_SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 
-AHEAD_MAX: Final = 1_000
-"""Records that were read ahead and not taken: twice what a batch holds."""
+AHEAD_MAX: Final = 10_000
+"""Records that were read ahead and not taken: twice what a batch may hold by its setting."""
 
 RETRY_PAUSE_SECONDS_MIN: Final = 0.02
 
@@ -121,7 +121,7 @@ class Intake:
         """Read a record whose turn will come; whatever is wrong with it is said when it does."""
         with suppress(Exception):
             self._ahead[id(record)] = (record, self._tools.reader.read(record))
-        if len(self._ahead) > AHEAD_MAX:  # Of those that came first nobody took the last: their partition was lost.
+        if len(self._ahead) > AHEAD_MAX:  # Whoever read so far ahead lost them on the way.
             del self._ahead[next(iter(self._ahead))]
 
     async def _take(self, records: Sequence[Record]) -> None:
