@@ -27,7 +27,7 @@ async def create(call: Call) -> CheckoutShown:
     if asked.plan and not call.again:
         await _require_no_subscription(call)
     customer_id = await customers.customer_of(call)
-    price = await call.tools.prices.id_of(call, asked.plan or asked.pack)
+    price = await call.tools.prices.id_of(call.read, asked.plan or asked.pack)
     params = _page(call, asked, customer_id) | bought | {"line_items": [{"price": price, "quantity": 1}]}
 
     async def look() -> Answer | None:

@@ -82,7 +82,7 @@ async def _change(call: Call, subscription: Json, lookup_key: str) -> Subscripti
         return _shown(await _drop_schedule(call, subscription), When.NOW)
     if subscription["cancel_at_period_end"]:
         raise Problem.with_field(Word.STATE_FORBIDS, "action", "must be resume first: the subscription is to end")
-    price = await call.tools.prices.id_of(call, lookup_key)
+    price = await call.tools.prices.id_of(call.read, lookup_key)
     if _worth(call.tools.catalog, new) > _worth(call.tools.catalog, old):
         return await _upgrade(call, await _drop_schedule(call, subscription), item, price)
     return await _downgrade(call, subscription, item, price)
