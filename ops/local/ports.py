@@ -1,5 +1,6 @@
 """Ports that stay ours while a server is down."""
 
+import atexit
 import random
 import socket
 from typing import Final
@@ -52,3 +53,10 @@ def _is_claimed(port: int) -> bool:
         return False
     _given.append(claim)
     return True
+
+
+@atexit.register
+def _let_go() -> None:
+    """Give back what was claimed: a socket that nobody closes is complained about."""
+    for claim in _given:
+        claim.close()
