@@ -43,6 +43,7 @@ def a_trial(side: str = "ours", *, seconds: float = 5.0, events: int = 10_000, p
             "ingress": 150.0,
             "books": 220.0,
             "relay": 30.0,
+            "clock": 1.0,
             "postgres": 90.0,
             "kafka": 70.0,
             "load": 40.0,
@@ -77,6 +78,6 @@ def all_parts(*, quick: bool = False) -> Results:
 
 
 def _with_memory(trial: Trial) -> Trial:
-    held = {"ingress": 61.0, "books": 112.0, "relay": 58.0, "postgres": 240.0, "kafka": 330.0}
+    held = {"ingress": 61.0, "books": 112.0, "relay": 58.0, "clock": 50.0, "postgres": 240.0, "kafka": 330.0}
     series = {name: [(second * 5.0, mb + min(second, 4)) for second in range(60)] for name, mb in held.items()}
     return replace(trial, rss_series_mb=series)

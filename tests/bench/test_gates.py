@@ -100,7 +100,10 @@ def test_memory_that_grows_to_the_end_is_missed_by_the_process_that_grows() -> N
     part.runs[0].trial.rss_series_mb["books"] = [(second, 100.0 + second) for second in range(60)]
     part.runs = part.runs[:1]
 
-    assert [verdict.outcome for verdict in memory.judge(part)] == [Outcome.MET, Outcome.MISSED, Outcome.MET]
+    judged = {verdict.gate.name: verdict.outcome for verdict in memory.judge(part)}
+    missed = "memory of books: end to warm"
+    assert judged.pop(missed) == Outcome.MISSED
+    assert set(judged.values()) == {Outcome.MET}
 
 
 @pytest.mark.parametrize("name", ALL)

