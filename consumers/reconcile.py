@@ -134,6 +134,7 @@ class Reconciler:
         self._now = now
         self._livemode = livemode
         self._go_live_at = go_live_at
+        self._customers: set[bytes] = set()  # Those that the list of them had.
 
     async def pages(self, listing: Listing, after: str | None = None) -> AsyncIterator[Page]:
         """Go through a list from *after* to its end.  What is gone is known at the end of a list read as a whole."""
@@ -153,11 +154,15 @@ class Reconciler:
                 break
         if listing.may_go and whole:
             yield Page(listing, 0, await self._gone(listing, seen), None)
+        if listing.kind == CUSTOMER:
+            self._customers = seen
 
     async def unseen(self) -> AsyncIterator[Page]:
         """Customers that others name and no list has: those that were deleted before we heard of them."""
         listing = Listing(CUSTOMER, may_go=True)
         async for customer_id in held_objects.unseen(self._database, livemode=self._livemode):
+            if _short(customer_id) in self._customers:
+                continue  # It was found apart there already.
             shown = await self._asked(CUSTOMER, customer_id)
             if shown is None:
                 gone = Drift(kind=CUSTOMER, object_id=customer_id, why=Why.GONE)
