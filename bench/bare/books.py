@@ -27,6 +27,7 @@ from runtime.settings import load
 
 SUBSCRIPTION_CHANGED: Final = "billing.subscription.changed.v1"
 PAYMENT_CHANGED: Final = "billing.payment.changed.v1"
+PAYMENT_MERGED: Final = "billing.payment.merged.v1"
 SAID_OF_OBJECTS: Final = {
     "invoice": "billing.invoice.changed.v1",
     "refund": "billing.refund.changed.v1",
@@ -54,6 +55,7 @@ class Batch:
     last_seqs: dict[str, int]  # By account.
     sequences: dict[str, int]
     payments: Payments
+    subscriptions: set[str]  # Those that were met before.
     customers: dict[str, Row] = field(default_factory=dict)  # New, or newly named.
     heard: list[Row] = field(default_factory=list)
     versions: list[Row] = field(default_factory=list)
@@ -73,9 +75,11 @@ class Batch:
             state = event.state()
             version = event.version(state)
             self.versions.append(version)
-            self.presents[version["subscription_id"]] = version
-            if event.said:
+            subscription_id = version["subscription_id"]
+            self.presents[subscription_id] = version
+            if event.said or subscription_id not in self.subscriptions:
                 caused.append(self._say(event, SUBSCRIPTION_CHANGED, event.subject, state, account_id, seq))
+            self.subscriptions.add(subscription_id)
         for kind, subject, state in shown.said if shown and account_id else ():
             caused.append(self._say(event, kind, subject, state, account_id, seq))
         self.heard.append(
@@ -113,9 +117,10 @@ class Batch:
             occurred_at=event.created,
             state=event.object_text,
         )
-        piece, changed = self.payments.show(piece, event.object, of_payment=event.of_payment)
+        piece, changed, gone = self.payments.show(piece, event.object, of_payment=event.of_payment)
         self.object_versions.append(event.object_version())
-        said = [(PAYMENT_CHANGED, row["payment_id"], row) for row in changed]
+        said: list[tuple[str, str, Row]] = [(PAYMENT_MERGED, payment_id, {}) for payment_id in gone]
+        said += [(PAYMENT_CHANGED, row["payment_id"], row) for row in changed]
         if event.kind in SAID_OF_OBJECTS and (was is None or was.state != event.object_text):
             said.append((SAID_OF_OBJECTS[event.kind], event.subject, event.object))
         return Shown(piece, said)
@@ -199,7 +204,8 @@ class BareBooks:
         named = {hint for event in events if (hint := event.account_hint)}
         own = {account_of("stripe_customer", customer_id) for customer_id in met}
         touched = sorted({object_id for event in events for object_id in event.touches})
-        about = {"customer_ids": met, "account_ids": [*(named | own)], "object_ids": touched}
+        shown = [event.subject for event in events if event.shown is not None]
+        about = {"customer_ids": met, "account_ids": [*(named | own)], "object_ids": touched, "subscription_ids": shown}
         claimed = await self._run(
             statements.CLAIM,
             {
@@ -211,8 +217,10 @@ class BareBooks:
         customers = await self._run(statements.CUSTOMERS, about)
         accounts = await self._run(statements.ACCOUNTS, about)
         pieces = await self._run(statements.PIECES, about)
+        subscriptions = await self._run(statements.SUBSCRIPTIONS, about)
         fresh = {fact_id for (fact_id,) in await claimed.fetchall()}
-        batch = Batch(dict(await customers.fetchall()), {}, {}, Payments())
+        known = {subscription_id for (subscription_id,) in await subscriptions.fetchall()}
+        batch = Batch(dict(await customers.fetchall()), {}, {}, Payments(), known)
         for account_id, last_seq, last_sequence in await accounts.fetchall():
             batch.last_seqs[account_id] = last_seq
             batch.sequences[account_id] = last_sequence

@@ -49,18 +49,18 @@ class Payments:
             row["occurred_at"] = datetime.fromisoformat(row["occurred_at"])
             self.rows[piece.object_id] = row
 
-    def show(self, shown: Piece, state: Row, *, of_payment: bool) -> tuple[Piece, list[Row]]:
-        """An object is like this now: its piece, with its owner, and the payments that have changed."""
+    def show(self, shown: Piece, state: Row, *, of_payment: bool) -> tuple[Piece, list[Row], list[str]]:
+        """An object is like this now: its piece with its owner, the payments that have changed, and which are gone."""
         if not of_payment:
             self._keep(shown)
-            return shown, []
+            return shown, [], []
         joined = self._join(shown, links(state))
         before = {one: dict(self.rows[one]) for one in self.members[joined.cause_id or ""] if one in self.rows}
-        self._tell(joined, state)
+        gone = self._tell(joined, state)
         after = [self.rows[one] for one in self.members[joined.cause_id or ""] if one in self.rows]
         changed = [row for row in after if before.get(row["payment_id"]) != row]
         self.changed.update(row["payment_id"] for row in changed)
-        return joined, changed
+        return joined, changed, gone
 
     def _keep(self, piece: Piece) -> None:
         self.pieces[piece.object_id] = piece
@@ -86,8 +86,8 @@ class Payments:
         self.members[cause_id] = found
         return self.pieces[shown.object_id]
 
-    def _tell(self, shown: Piece, state: Row) -> None:
-        """What the object says of its payment."""
+    def _tell(self, shown: Piece, state: Row) -> list[str]:
+        """What the object says of its payment; the invoices' own payments that are a part of an intent's now."""
         members = self.members[shown.cause_id or ""]
         intent_id = shown.object_id if shown.kind == "payment_intent" else state.get("payment_intent_id")
         if intent_id is not None:
@@ -102,10 +102,13 @@ class Payments:
             row["customer_id"] = shown.customer_id
             row["guest_account_id"] = None if shown.customer_id else shown.account_id
             row.update(invoice)
-        if len(rows) > 1 and any(not row["payment_id"].startswith("in_") for row in rows):
-            for one in [row["payment_id"] for row in rows if row["payment_id"].startswith("in_")]:
-                del self.rows[one]
-                self.gone.add(one)
+        of_invoices = [row["payment_id"] for row in rows if row["payment_id"].startswith("in_")]
+        if len(of_invoices) == len(rows):
+            return []
+        for payment_id in of_invoices:
+            del self.rows[payment_id]
+        self.gone.update(of_invoices)
+        return of_invoices
 
     def _row(self, payment_id: str, shown: Piece, state: Row) -> Row:
         if payment_id not in self.rows:

@@ -54,6 +54,10 @@ PIECES: Final[LiteralString] = """
     FROM wanted JOIN stripe_objects AS o USING (object_id) LEFT JOIN payments AS p ON p.payment_id = o.object_id
 """
 
+SUBSCRIPTIONS: Final[LiteralString] = """
+    SELECT subscription_id FROM subscriptions WHERE subscription_id = ANY(%(subscription_ids)b::text[])
+"""
+
 SAVE_CUSTOMERS: Final[LiteralString] = """
     INSERT INTO customers (customer_id, account_id, livemode, platform_id, named_at, named_by)
     SELECT customer_id, account_id, false, platform_id, named_at, named_by

@@ -46,6 +46,12 @@ def test_every_event_is_read_by_the_door_and_by_the_books(told: Lives) -> None:
         assert fact.envelope.id == event.fact_id
 
 
+def test_every_event_of_a_subscription_names_its_customer(of_subscriptions: Lives) -> None:
+    events = islice(Corpus(1, of_subscriptions).fresh(), len(of_subscriptions.events))
+
+    assert all(read(event.body).envelope.customer is not None for event in events)
+
+
 def test_every_event_of_a_subscription_is_of_the_size_that_is_promised(of_subscriptions: Lives) -> None:
     sizes = Corpus(1, of_subscriptions).sizes()
 

@@ -150,13 +150,12 @@ async def test_every_side_takes_a_load_without_problems_and_the_whole_ones_make_
         assert trial.cpu_us_per_event["ingress"] > 0, name
     assert {trial.committed for trial in trials.values()} == {load.events}
     ours, bare = rows(ground, DATABASE), rows(ground, BARE_DATABASE)
-    if mix is Mix.SUBSCRIPTIONS:
-        assert trials["ours"].waiting == 0
-        assert ours == bare
-    # Bare lets nobody wait, and puts nothing in order.
-    assert ours["journal"] + ours.pop("waiting_facts") == bare["journal"]
-    assert ours == {table: pytest.approx(count, rel=0.1) for table, count in bare.items() if table in ours}
-    assert trials["ours"].said == pytest.approx(trials["bare"].said, rel=0.1)
+    waiting = ours.pop("waiting_facts")  # Bare lets nobody wait: it has an account for none of these either.
+    assert trials["ours"].waiting <= waiting <= 0.02 * load.events, "one of the warmup may wait, too"
+    assert 0 <= bare["payments"] - ours.pop("payments") <= waiting
+    late = {"journal": waiting, "stripe_object_versions": waiting}
+    assert {table: count + late.get(table, 0) for table, count in ours.items()} == {of: bare[of] for of in ours}
+    assert abs(trials["ours"].said - trials["bare"].said) <= 0.05 * trials["bare"].said
 
 
 @pytest.mark.e2e
