@@ -109,9 +109,9 @@ def payments_of(pieces: Iterable[Piece]) -> dict[str, Payment]:
 
 
 def _is_unpaid_invoice(piece: Piece) -> bool:
-    """Whether this is an invoice of which nothing was paid, and that names nothing that pays it: so most begin."""
+    """Whether this is an invoice of which nothing was paid: alone in its cause, as most begin, it makes no payment."""
     state = piece.present.state if piece.present else None
-    return isinstance(state, objects.Invoice) and not state.payment_intent_ids and _by_invoice(state) is None
+    return isinstance(state, objects.Invoice) and _by_invoice(state) is None
 
 
 class _Cause:

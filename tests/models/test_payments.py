@@ -187,6 +187,39 @@ def test_what_stripe_answers_of_nobody_is_nobodys_and_waits_no_more() -> None:
     assert [(one.status, one.customer_id) for one in shelf.payments.values()] == [(Status.SUCCEEDED, None)]
 
 
+def test_who_tells_one_that_waits_tells_those_that_wait_for_that_one() -> None:
+    """The warning names the charge alone, the charge its intent, and only the intent says whose it is."""
+    warning = {"id": "issfr_1", "object": "radar.early_fraud_warning", "actionable": True, "charge": "ch_1"}
+    warning |= {"fraud_type": "misc", "livemode": False, "payment_intent": None}
+    events = (
+        Told().tell("radar.early_fraud_warning.created", warning).tell("charge.succeeded", told.charge(customer=None))
+    )
+    events.tell("payment_intent.created", told.intent(latest_charge=None))
+
+    shelf, said = heard(events.events)
+
+    assert [(one.fact.envelope.type, one.outcome) for one in said] == [
+        ("radar.early_fraud_warning.created", Outcome.WAITING),
+        ("charge.succeeded", Outcome.WAITING),
+        ("payment_intent.created", Outcome.APPLIED),
+        ("charge.succeeded", Outcome.APPLIED),
+        ("radar.early_fraud_warning.created", Outcome.APPLIED),
+    ]
+    assert not shelf.waiting
+
+
+def test_an_owner_who_is_named_at_last_is_that_of_all_the_cause() -> None:
+    """Stripe had been asked, and knew of nobody."""
+    events = Told().tell("charge.retrieved", told.charge(customer=None)).tell("charge.updated", told.charge()).events
+    events[0] |= {"id": "ans_1"}
+
+    shelf, said = heard(events)
+
+    assert [one.account_id for one in said] == [None, account_of_customer("cus_1")]
+    assert {of: piece.customer_id for of, piece in shelf.pieces.items()} == {"ch_1": "cus_1", "pi_1": "cus_1"}
+    assert payment(events).customer_id == "cus_1"
+
+
 def test_a_dispute_that_comes_before_its_charge_waits_for_it() -> None:
     events = told.refunded_and_disputed(BASIL)
     opened = next(event for event in events if event["type"] == "charge.dispute.created")
