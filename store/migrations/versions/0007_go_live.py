@@ -21,7 +21,7 @@ CREATE TABLE go_live (
 COMMENT ON TABLE go_live IS
     'When we went live, by mode: what Stripe made before was imported as history, and nothing was done about it.';
 
-GRANT SELECT, INSERT, DELETE ON go_live TO billing_app;
+GRANT SELECT, INSERT ON go_live TO billing_app;
 """
 
 
