@@ -1,9 +1,9 @@
 """What the books believe of Stripe's objects now, to be laid beside what Stripe shows."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from models.lines import LineState
 from models.subscriptions import State
@@ -78,28 +78,26 @@ async def objects(database: Database, object_ids: Sequence[str]) -> dict[str, He
 
 async def living(database: Database, kind: str) -> AsyncIterator[str]:
     """The ids of all objects of a kind that we believe to be there still, in their order."""
-    after = ""
-    while True:
-        asked = {"kind": kind, "after": after, "rows_max": ROWS_MAX}
-        async with database.connection() as connection:
-            rows = await (await connection.execute(OF_KIND, asked)).fetchall()
-        for row in rows:
-            if not STATE.validate_json(row["state"], extra="ignore").ended:
-                yield row["object_id"]
-        if len(rows) < ROWS_MAX:
-            return
-        after = rows[-1]["object_id"]
+    async for row in _each(database, OF_KIND, {"kind": kind}):
+        if not STATE.validate_json(row["state"], extra="ignore").ended:
+            yield row["object_id"]
 
 
 async def unseen(database: Database, *, livemode: bool) -> AsyncIterator[str]:
     """Customers that others name, and that we were never shown themselves, in the order of their ids."""
+    async for row in _each(database, UNSEEN, {"livemode": livemode}):
+        yield row["object_id"]
+
+
+async def _each(database: Database, query: LiteralString, about: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+    """The rows that *query* finds, page by page behind the last id: nothing is held open meanwhile."""
     after = ""
     while True:
-        asked = {"livemode": livemode, "after": after, "rows_max": ROWS_MAX}
+        asked = {**about, "after": after, "rows_max": ROWS_MAX}
         async with database.connection() as connection:
-            rows = await (await connection.execute(UNSEEN, asked)).fetchall()
+            rows = await (await connection.execute(query, asked)).fetchall()
         for row in rows:
-            yield row["object_id"]
+            yield row
         if len(rows) < ROWS_MAX:
             return
         after = rows[-1]["object_id"]
