@@ -3,7 +3,9 @@
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -15,6 +17,7 @@ from runtime.settings import TraceSettings
 from runtime.tracing import SpanKind, Tracer
 
 TRACE_ID, SPAN_ID = "1" * 32, "2" * 16
+THREADS_SECONDS_MAX = 30
 SAMPLED = f"00-{TRACE_ID}-{SPAN_ID}-01"
 
 
@@ -100,19 +103,33 @@ def test_of_an_error_its_type_is_told_and_none_of_its_words(tracer: Tracer, expo
     assert "Jenny" not in span.to_json()
 
 
+@pytest.fixture
+def no_thread_stays() -> Iterator[None]:
+    """An exporter outlives a stop that does not wait for it: its backoff draws from `random` under the next test."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(THREADS_SECONDS_MAX)
+        assert not thread.is_alive(), thread
+
+
+@pytest.mark.usefixtures("no_thread_stays")
 def test_a_batch_may_be_linked_with_more_facts_than_opentelemetry_would_keep(
     exporter: InMemorySpanExporter,
 ) -> None:
     tracer = tracing.configure("books", TraceSettings(otel_exporter_otlp_endpoint="http://127.0.0.1:9"))
-    assert tracer is not None
-    contexts = [tracer.begin("send", SpanKind.PRODUCER).context for _ in range(500)]
+    with tracing.closing(tracer):
+        assert tracer is not None
+        contexts = [tracer.begin("send", SpanKind.PRODUCER).context for _ in range(500)]
 
-    span = tracer.begin("process", SpanKind.CONSUMER, links=contexts)
+        span = tracer.begin("process", SpanKind.CONSUMER, links=contexts)
 
-    assert len(span.otel.links) == 500
+        assert len(span.otel.links) == 500
 
 
-def test_a_collector_that_never_answers_holds_up_no_stop() -> None:
+@pytest.mark.usefixtures("no_thread_stays")
+def test_a_collector_that_never_answers_holds_up_no_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(2 * tracing.CLOSE_SECONDS_MAX))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         tracer = tracing.configure("relay", TraceSettings(otel_exporter_otlp_endpoint=endpoint))
