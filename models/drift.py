@@ -40,7 +40,7 @@ def believed(fact_type: str, raw: bytes, catalog: Catalog) -> LineState:
     """What the books would believe of the object in an answer.  Raises ValidationError when it cannot be read."""
     if fact_type in SUBSCRIPTION_ANSWERS:
         return subscriptions.state_of(stripe_events.read_subscription(raw).after, catalog)
-    seen = stripe_objects.read(raw)
+    seen = stripe_objects.read(fact_type, raw)
     assert seen is not None, "only what we read is listed"
     return seen.after
 

@@ -215,7 +215,7 @@ def _seen(fact_type: str, raw: bytes) -> Seen | None:
         return thin_events.read(raw)
     if fact_type == stripe_answers.REQUEST_FAILED:
         return stripe_answers.read_failed(raw)
-    return stripe_objects.read(raw) if stripe_objects.shows_object(fact_type) else None
+    return stripe_objects.read(fact_type, raw) if stripe_objects.shows_object(fact_type) else None
 
 
 def _in_words(wrong: ValidationError) -> str:

@@ -8,9 +8,9 @@ An object may be shown by its id or whole.  A status that we do not know is kept
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from models import objects
@@ -32,7 +32,8 @@ WITHOUT_OBJECT: Final = frozenset({"invoice.upcoming", "invoice.will_be_due", "i
 CUSTOMER_TYPES: Final = frozenset({"customer.created", "customer.updated", "customer.deleted"})
 _INVOICE_ID: Final = re.compile(r"in_[A-Za-z0-9_]{1,250}")
 
-SliceT = TypeVar("SliceT", bound=StripeSlice)
+ShownT = TypeVar("ShownT", bound="_Shown")
+ObjectT = TypeVar("ObjectT")
 ItemT = TypeVar("ItemT")
 
 Many: TypeAlias = Annotated[tuple[ItemT, ...], Field(strict=False)]
@@ -41,6 +42,13 @@ Many: TypeAlias = Annotated[tuple[ItemT, ...], Field(strict=False)]
 
 def _ids_of(value: Any) -> Any:
     return value.get("data") if isinstance(value, Mapping) else value
+
+
+class _Shown(StripeSlice):
+    """What an event may show."""
+
+    id: Identifier
+    object: str
 
 
 class _Metadata(StripeSlice):
@@ -61,8 +69,7 @@ class _PaymentDetails(StripeSlice):
     order_reference: str | None = None
 
 
-class _PaymentIntent(StripeSlice):
-    id: Identifier
+class _PaymentIntent(_Shown):
     status: str
     currency: Currency
     amount: MinorUnits
@@ -107,8 +114,7 @@ def _ordered(details: _PaymentDetails | None) -> str | None:
     return reference if reference and _INVOICE_ID.fullmatch(reference) else None
 
 
-class _Charge(StripeSlice):
-    id: Identifier
+class _Charge(_Shown):
     status: str = "succeeded"
     currency: Currency
     amount: MinorUnits
@@ -142,8 +148,7 @@ def _charge(seen: _Charge) -> objects.Charge:
     )
 
 
-class _Refund(StripeSlice):
-    id: Identifier
+class _Refund(_Shown):
     status: str | None = None
     currency: Currency
     amount: MinorUnits
@@ -164,8 +169,7 @@ class _EvidenceDetails(StripeSlice):
     due_by: Second | None = None
 
 
-class _Dispute(StripeSlice):
-    id: Identifier
+class _Dispute(_Shown):
     status: str
     currency: Currency
     amount: MinorUnits
@@ -228,8 +232,7 @@ class _Payment(StripeSlice):
     payment: _PaidWith
 
 
-class _Invoice(StripeSlice):
-    id: Identifier
+class _Invoice(_Shown):
     status: str | None = None
     paid: bool | None = None
     currency: Currency
@@ -289,8 +292,7 @@ def _sum(amounts: Sequence[_Amount] | None) -> int:
     return sum(one.amount for one in amounts or ())
 
 
-class _InvoicePayment(StripeSlice):
-    id: Identifier
+class _InvoicePayment(_Shown):
     status: str
     invoice: Reference
     payment: _PaidWith
@@ -303,8 +305,7 @@ class _Totals(StripeSlice):
     amount_discount: MinorUnits = 0
 
 
-class _CheckoutSession(StripeSlice):
-    id: Identifier
+class _CheckoutSession(_Shown):
     mode: str
     status: str | None = None
     payment_status: str
@@ -338,8 +339,7 @@ def _checkout_session(seen: _CheckoutSession) -> objects.CheckoutSession:
     )
 
 
-class _FraudWarning(StripeSlice):
-    id: Identifier
+class _FraudWarning(_Shown):
     charge: Reference
     payment_intent: Reference | None = None
     fraud_type: str | None = None
@@ -351,8 +351,7 @@ class _InvoiceSettings(StripeSlice):
     default_payment_method: Reference | None = None
 
 
-class _Customer(StripeSlice):
-    id: Identifier
+class _Customer(_Shown):
     invoice_settings: _InvoiceSettings | None = None
     delinquent: bool | None = None
     created: Second | None = None  # Of a deleted one Stripe shows the id alone to who asks.
@@ -365,16 +364,14 @@ class _Card(StripeSlice):
     exp_year: int | None = None
 
 
-class _PaymentMethod(StripeSlice):
-    id: Identifier
+class _PaymentMethod(_Shown):
     type: str
     customer: Reference | None = None
     card: _Card | None = None
     livemode: bool
 
 
-class _Product(StripeSlice):
-    id: Identifier
+class _Product(_Shown):
     active: bool = False  # Of a deleted one Stripe shows the id alone to who asks.
     metadata: _Metadata | None = None
 
@@ -384,8 +381,7 @@ class _Recurring(StripeSlice):
     interval_count: int | None = None
 
 
-class _Price(StripeSlice):
-    id: Identifier
+class _Price(_Shown):
     active: bool
     lookup_key: Identifier | None = None
     product: Reference | None = None
@@ -407,8 +403,7 @@ class _Phase(StripeSlice):
     items: Many[_PhaseItem] = ()
 
 
-class _Schedule(StripeSlice):
-    id: Identifier
+class _Schedule(_Shown):
     status: str
     subscription: Reference | None = None
     phases: Many[_Phase] = ()
@@ -517,45 +512,77 @@ def _plan(metadata: _Metadata | None) -> str | None:
     return metadata.plan if metadata and isinstance(metadata.plan, str) and metadata.plan else None
 
 
-class _Data(StripeSlice):
-    object: dict[str, Any]
+class _Data(StripeSlice, Generic[ObjectT]):
+    object: ObjectT
     previous_attributes: dict[str, Any] | None = None
 
 
-class _Event(StripeSlice):
+class _Event(StripeSlice, Generic[ObjectT]):
     type: str = ""
     livemode: bool
-    data: _Data
+    data: _Data[ObjectT]
 
 
-_Read = Callable[[dict[str, Any], _Event], State]
+class _Reader(Generic[ShownT]):
+    """Reads one kind of object, by its slice."""
+
+    def __init__(self, slice_: type[ShownT], made: Callable[[ShownT, _Event[Any]], State]) -> None:
+        self._slice: TypeAdapter[ShownT] = TypeAdapter(slice_)
+        self._event: TypeAdapter[_Event[ShownT]] = TypeAdapter(_Event[slice_])  # type: ignore[valid-type]
+        self._made = made
+
+    def read(self, shown: Mapping[str, Any], event: _Event[Any]) -> State:
+        """An object that an event shows; raises ValidationError."""
+        return self._made(self._slice.validate_python(shown), event)
+
+    def read_whole(self, raw: bytes, kind: Kind) -> ObjectSeen | None:
+        """What an event shows that tells no change, and nothing of it made Python's that nobody reads.
+
+        None for any event that is not just so, whatever is the matter with it.
+        """
+        try:
+            event = self._event.validate_json(raw)
+        except ValidationError:
+            return None
+        shown, previous = event.data.object, event.data.previous_attributes
+        if previous is not None or shown.object != kind.value:
+            return None
+        return ObjectSeen(object_id=shown.id, after=self._made(shown, event), before=None)
 
 
-def _by(slice_: type[SliceT], made: Callable[[SliceT], State]) -> _Read:
-    reader = TypeAdapter(slice_)
-    return lambda shown, _: made(reader.validate_python(shown))
+def _by(slice_: type[ShownT], made: Callable[[ShownT], State]) -> _Reader[ShownT]:
+    return _Reader(slice_, lambda shown, _: made(shown))
 
 
-_READERS: Final[Mapping[Kind, _Read]] = {
+_READERS: Final[Mapping[Kind, _Reader[Any]]] = {
     Kind.PAYMENT_INTENT: _by(_PaymentIntent, _payment_intent),
     Kind.CHARGE: _by(_Charge, _charge),
-    Kind.REFUND: lambda shown, event: _refund(_Refund.model_validate(shown), livemode=event.livemode),
+    Kind.REFUND: _Reader(_Refund, lambda shown, event: _refund(shown, livemode=event.livemode)),
     Kind.DISPUTE: _by(_Dispute, _dispute),
     Kind.INVOICE: _by(_Invoice, _invoice),
     Kind.INVOICE_PAYMENT: _by(_InvoicePayment, _invoice_payment),
     Kind.CHECKOUT_SESSION: _by(_CheckoutSession, _checkout_session),
     Kind.FRAUD_WARNING: _by(_FraudWarning, _fraud_warning),
-    Kind.CUSTOMER: lambda shown, event: _customer(
-        _Customer.model_validate(shown), deleted=event.type == "customer.deleted", livemode=event.livemode
+    Kind.CUSTOMER: _Reader(
+        _Customer,
+        lambda shown, event: _customer(shown, deleted=event.type == "customer.deleted", livemode=event.livemode),
     ),
     Kind.PAYMENT_METHOD: _by(_PaymentMethod, _payment_method),
-    Kind.PRODUCT: lambda shown, event: _product(_Product.model_validate(shown), livemode=event.livemode),
+    Kind.PRODUCT: _Reader(_Product, lambda shown, event: _product(shown, livemode=event.livemode)),
     Kind.PRICE: _by(_Price, _price),
     Kind.SCHEDULE: _by(_Schedule, _schedule),
 }
 assert set(_READERS) == set(Kind), "every kind can be read"
 
+_OF_TYPE: Final[Mapping[str, Kind]] = {
+    **{kind.value: kind for kind in Kind},
+    "charge.dispute": Kind.DISPUTE,
+    "charge.refund": Kind.REFUND,
+}
+"""What the facts show whose types begin with this, as a rule; the object itself says what it is."""
+
 _KINDS: Final = frozenset(Kind)
+_PREVIOUS: Final = b'"previous_attributes"'
 _OBJECT_ID: Final = TypeAdapter[str](Identifier)
 
 
@@ -566,22 +593,29 @@ def shows_object(fact_type: str) -> bool:
     return fact_type.startswith(PREFIXES) or fact_type in CUSTOMER_TYPES or is_answer(fact_type)
 
 
-def read(raw: bytes) -> ObjectSeen | None:
+def read(fact_type: str, raw: bytes) -> ObjectSeen | None:
     """Read what an event shows; None when it is no object that we read.
 
     Raises ValidationError when it does not say what an object of its kind says.
     """
-    event = _Event.model_validate(from_json(raw))
+    kind = _OF_TYPE.get(fact_type.rpartition(".")[0])
+    usual = _READERS[kind].read_whole(raw, kind) if kind and _PREVIOUS not in raw else None
+    return usual or read_any(raw)
+
+
+def read_any(raw: bytes) -> ObjectSeen | None:
+    """The same, whatever it shows and however it is written; it alone decides what cannot be read."""
+    event = _Event[dict[str, Any]].model_validate(from_json(raw))
     shown = event.data.object
     kind = shown.get("object")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         return None
     reader = _READERS[Kind(kind)]
     previous = event.data.previous_attributes
     return ObjectSeen(
         object_id=_OBJECT_ID.validate_python(shown.get("id")),
-        after=reader(shown, event),
-        before=reader(_put_back(shown, previous), event) if previous is not None else None,
+        after=reader.read(shown, event),
+        before=reader.read(_put_back(shown, previous), event) if previous is not None else None,
     )
 
 

@@ -91,7 +91,7 @@ def test_what_was_deleted_is_told_as_a_deletion(kind: str) -> None:
     event = event_of(body)
 
     assert (event["type"], event["id"][:4]) == (f"{kind}.deleted", "ans_")
-    seen = stripe_objects.read(body)
+    seen = stripe_objects.read(f"{kind}.deleted", body)
     assert seen is not None
     assert seen.after.livemode is TOLD.livemode
     assert seen.after.kind == kind
