@@ -356,9 +356,11 @@ def _hear_object(books: Books, heard: Envelope, seen: ObjectSeen, catalog: Catal
     taken = lines.take(was, causes.version_of(heard, seen))
     members = causes.joined(books.pieces, heard, seen, taken.line)
     books.object_lines[seen.object_id] = taken.line
-    books.pieces |= {one: piece for one, piece in members.items() if books.pieces.get(one) is not piece}
+    changed = {one: piece for one, piece in members.items() if books.pieces.get(one) is not piece}
     about = About(account_of(books, causes.owner_of(members.values())), heard.occurred_at)
-    events = [*_hear_payments(books, members, about)]
+    touches_payments = payments.may_change(books.pieces, changed)
+    books.pieces |= changed
+    events = [*_hear_payments(books, members, about)] if touches_payments else []
     before, after = was[-1].state if was else None, taken.line[-1].state
     if before != after:
         events += payments.shown(seen.object_id, after, about)

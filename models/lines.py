@@ -111,6 +111,8 @@ def take(line: Line[StateT], new: Version[StateT]) -> Taken[StateT]:
         return Taken(line, None)
     if not line or new.second > line[-1].second:  # As most come: behind all that is known, and alone in its second.
         return Taken((*line, _numbered(new, 0)), len(line))
+    if _ranks_tell(line, new):
+        return Taken((*line, _numbered(new, line[-1].ordinal + 1)), len(line))
     woven = weave(line, new)
     place = next(index for index, version in enumerate(woven.line) if version.fact_id == new.fact_id)
     return Taken(
@@ -119,6 +121,18 @@ def take(line: Line[StateT], new: Version[StateT]) -> Taken[StateT]:
         refusal=_refusal(woven.line, place, line[-1] if line else None),
         note=Note.AMBIGUOUS_ORDER if woven.ambiguous else None,
     )
+
+
+def _ranks_tell(line: Line[StateT], new: Version[StateT]) -> bool:
+    """Whether *new* is of the last second, farther along than all that is known of it, and nothing there is a crowd."""
+    rank = new.rank
+    for version in reversed(line):
+        if version.second != new.second:
+            break
+        if version.rank >= rank:
+            return False
+        rank = version.rank
+    return new.second == line[-1].second
 
 
 def weave(line: Line[StateT], new: Version[StateT]) -> Woven[StateT]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from models import objects
@@ -106,6 +107,26 @@ def payments_of(pieces: Iterable[Piece]) -> dict[str, Payment]:
     if not cause.intent_ids and not cause.lone_charge_ids:
         made += [cause.of_invoice(invoice_id) for invoice_id in cause.invoices]
     return {payment.payment_id: payment for payment in made if payment is not None}
+
+
+def may_change(before: Mapping[str, Piece], changed: Mapping[str, Piece]) -> bool:
+    """Whether the payments of a cause may be others now that these of its pieces have changed."""
+    return any(_tells_otherwise(before.get(object_id), piece) for object_id, piece in changed.items())
+
+
+def _tells_otherwise(before: Piece | None, after: Piece) -> bool:
+    """Whether a piece says anything else of a payment than before; a fact may show what another one has shown."""
+    if after.cause_id is None:
+        return False
+    shown = after.present.state if after.present else None
+    if before is None or isinstance(shown, objects.Charge | objects.Refund):  # Of these it counts since when, too.
+        return True
+    was = before.present.state if before.present else None
+    return shown != was or _OF_CAUSE(before) != _OF_CAUSE(after)
+
+
+_OF_CAUSE: Final = attrgetter("cause_id", "customer_id", "account_id")
+"""What a payment has of its cause."""
 
 
 def _is_unpaid_invoice(piece: Piece) -> bool:
@@ -331,7 +352,7 @@ def said(before: Mapping[str, Payment], after: Mapping[str, Payment], about: Abo
 
 def changed(payment: Payment, about: About) -> PaymentChanged:
     """The event that says how a payment is now."""
-    told = payment.model_dump(exclude={"payment_id", "guest_account_id"})
+    told = {name: getattr(payment, name) for name in _TOLD_OF_PAYMENTS}
     return PaymentChanged(subject=payment.payment_id, account_id=about.account_id, as_of=about.as_of, **told)
 
 
@@ -344,12 +365,19 @@ def shown(object_id: str, state: objects.State, about: About) -> tuple[Event, ..
     event = _SHOWN.get(type(state))
     if event is None:
         return ()
-    told = state.model_dump(include=set(event.model_fields) & set(type(state).model_fields))
+    told = {name: getattr(state, name) for name in _TOLD_OF_OBJECTS[event]}
     return (event(subject=object_id, account_id=about.account_id, as_of=about.as_of, **told),)
+
+
+_TOLD_OF_PAYMENTS: Final = tuple(PaymentChanged.model_fields.keys() & Payment.model_fields.keys())
 
 
 _SHOWN: Final[Mapping[type[Model], type[Event]]] = {
     objects.Refund: RefundChanged,
     objects.Dispute: DisputeChanged,
     objects.Invoice: InvoiceChanged,
+}
+
+_TOLD_OF_OBJECTS: Final = {
+    event: tuple(event.model_fields.keys() & state.model_fields.keys()) for state, event in _SHOWN.items()
 }

@@ -13,7 +13,7 @@ from models.base import Envelope
 from models.books import Heard, Outcome
 from models.customers import account_of_customer, account_of_platform
 from models.events import AlertRaised, PaymentMerged, Rule
-from models.payments import Kind, Payment, Status
+from models.payments import Kind, Payment, Status, payments_of
 from models.stripe_events import Fact
 from models.stripe_requests import Retrieve, StripeRequested, Why
 from tests.models import support_payments as told
@@ -113,6 +113,58 @@ def test_the_same_event_twice_changes_nothing(name: str, events: list[Json]) -> 
     for fact in map(fact_of, events):
         assert [event.event for one in shelf.take([fact]) for event in one.said] == []
     assert seen(shelf) == once
+
+
+def shown_again() -> dict[str, list[Json]]:
+    """Facts that show an object as another one did, and yet tell of the payment: when it was so, or whose it is."""
+    back = told.charge(amount_refunded=500)
+    failed = told.refund(status="failed")
+    guest, known = told.intent(customer=None, metadata={"account_id": "acme"}), told.intent()
+    return {
+        "a charge, behind a refund that failed": Told()
+        .tell("charge.refunded", back, after_seconds=DAY)
+        .tell("refund.failed", failed, after_seconds=DAY + 10)
+        .tell("charge.succeeded", back, after_seconds=DAY + 20)
+        .events,
+        "a refund that failed, behind a charge": Told()
+        .tell("refund.failed", failed, after_seconds=DAY + 10)
+        .tell("charge.succeeded", back, after_seconds=DAY + 20)
+        .tell("refund.failed", failed, after_seconds=DAY + 30)
+        .events,
+        "an intent, whose it is": Told()
+        .tell("payment_intent.created", guest)
+        .tell("payment_intent.processing", known, after_seconds=9)
+        .events,
+    }
+
+
+@pytest.mark.parametrize("events", shown_again().values(), ids=shown_again())
+def test_what_shows_nothing_new_may_still_tell_of_the_payment(events: list[Json]) -> None:
+    expected = seen(heard(events, batch=len(events))[0])
+    assert expected["payments"]
+
+    for mixed in itertools.permutations(events):
+        assert seen(heard(mixed, batch=1)[0]) == expected
+        shelf, _ = heard(mixed[:-1], batch=1)
+        before = shelf.payments
+        shelf.take([fact_of(mixed[-1])])
+        assert shelf.payments == made_of(shelf) == expected["payments"], before
+
+
+def made_of(shelf: Shelf) -> dict[str, Payment]:
+    """The payments that all that we know of makes."""
+    causes = {one.cause_id for one in shelf.pieces.values() if one.cause_id}
+    made = [payments_of(one for one in shelf.pieces.values() if one.cause_id == cause) for cause in causes]
+    return {payment_id: one for payments in made for payment_id, one in payments.items()}
+
+
+@every_story
+def test_a_payment_is_what_its_pieces_make_of_it_after_each_fact(name: str, events: list[Json]) -> None:
+    dice, shelf = random.Random(name), Shelf()
+
+    for event in dice.sample(events * 2, len(events) * 2):
+        shelf.take([fact_of(event)])
+        assert shelf.payments == made_of(shelf)
 
 
 @every_shape

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models import lines
+from models.base import Note
 from models.events import Event
 from models.subscriptions import Line, State, Version
-from tests.models.support_facts import version_of
+from tests.models.support_facts import event, subscription, version_of
 from tests.models.support_lifecycles import (
     Lifecycle,
     at_random,
@@ -47,6 +49,42 @@ def test_facts_that_never_come_leave_the_rest_in_one_order(lifecycle: Lifecycle,
     some = [version for version in lifecycle.versions if chance.random() < 0.7] or [*lifecycle.versions]
 
     assert fold(shuffled(some, chance)) == fold(some)
+
+
+def test_the_short_ways_take_a_fact_as_weaving_it_does() -> None:
+    chance = random.Random(3)
+    short = 0
+
+    for lifecycle in corpus(CORPUS_COUNT):
+        for arrivals in (lifecycle.versions, shuffled(lifecycle.versions, chance)):
+            line: Line = ()
+            for version in dict.fromkeys(arrivals):
+                woven = lines.weave(line, version)
+                taken = lines.take(line, version)
+                assert taken.line == woven.line
+                assert taken.place == next(at for at, one in enumerate(taken.line) if one.fact_id == version.fact_id)
+                assert (taken.note is Note.AMBIGUOUS_ORDER) is woven.ambiguous
+                last_stays = bool(line) and taken.line[-1].fact_id == line[-1].fact_id
+                assert (taken.refusal is not None) is last_stays
+                short += len(line) > 0 and version.second == line[-1].second and not last_stays
+                line = taken.line
+    assert short > CORPUS_COUNT, "hardly anything came behind others of its second"
+
+
+class Counted(lines.LineState):
+    count: int
+
+
+def test_what_comes_behind_an_unsure_crowd_of_its_second_is_as_unsure() -> None:
+    second = version_of(event("evt_0", subscription())).occurred_at
+    line: lines.Line[Counted] = ()
+    for fact_id, rank in (("evt_a", 1), ("evt_b", 1), ("evt_c", 2)):
+        new = lines.Version(fact_id, second, rank, Counted(count=len(line)), None)
+        woven, taken = lines.weave(line, new), lines.take(line, new)
+        assert (taken.line, taken.note is Note.AMBIGUOUS_ORDER) == (woven.line, woven.ambiguous)
+        line = taken.line
+
+    assert taken.note is Note.AMBIGUOUS_ORDER
 
 
 def test_thousands_of_shuffles_with_ties_end_the_same() -> None:
