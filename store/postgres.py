@@ -48,6 +48,16 @@ CANCELED_STATEMENT: Final = "57014"
 """A statement that ran too long: transient for a batch, poison for a fact that is alone."""
 
 
+BY_KEY: Final = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",  # What cannot be done otherwise is done all the same, at a cost that would call for a compiler.
+}
+"""All that we ask has a key and an index.  A generic plan is made once, and on a table that nobody has analyzed yet it
+would be a scan of all of it: of an empty one that costs nothing, and then it fills (docs/decisions/0021)."""
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the same statements may well succeed later, with nothing changed by us."""
     if isinstance(error, (Transient, TimeoutError, ConnectionError)):
@@ -72,10 +82,19 @@ def was_canceled(error: BaseException) -> bool:
 class Database:
     """A database, and the idle connections to it that are still good."""
 
-    def __init__(self, url: str, *, application_name: str, statement_seconds_max: int = STATEMENT_SECONDS_MAX) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        application_name: str,
+        statement_seconds_max: int = STATEMENT_SECONDS_MAX,
+        whole_tables: bool = False,
+    ) -> None:
+        """*whole_tables*: for whoever reads reports; everybody else looks rows up, and is given no other plan."""
         self._url = url
         self._application_name = application_name
         self._seconds_max = statement_seconds_max
+        self._session = _session(statement_seconds_max) | ({} if whole_tables else BY_KEY)
         self._idle: list[Connection] = []
 
     async def __aenter__(self) -> Self:
@@ -109,7 +128,7 @@ class Database:
             row_factory=dict_row,
             application_name=self._application_name,
             connect_timeout=CONNECT_SECONDS_MAX,
-            options=" ".join(f"-c {name}={value}" for name, value in _session(self._seconds_max).items()),
+            options=" ".join(f"-c {name}={value}" for name, value in self._session.items()),
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,

@@ -8,7 +8,10 @@ from store.postgres import Database
 
 async def read(url: str, query: LiteralString, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """The rows that a query on `reports` finds, each as a dict by column."""
-    async with Database(url, application_name="billing-reports") as database, database.connection() as connection:
+    async with (
+        Database(url, application_name="billing-reports", whole_tables=True) as database,
+        database.connection() as connection,
+    ):
         return list(await (await connection.execute(query, parameters)).fetchall())
 
 
