@@ -104,8 +104,7 @@ class Subscription(Periods):
         subscription = cls(world, payer, body=body)
         subscription._set_items(made)
         if automatic_tax:
-            enabled = bool(automatic_tax["enabled"])
-            subscription.become(automatic_tax=tax_settings(enabled=enabled))
+            subscription.become(automatic_tax=tax_settings(enabled=bool(automatic_tax["enabled"])))
         subscription.become(
             currency=made[0]["price"]["currency"],
             default_payment_method=default_payment_method,
