@@ -13,11 +13,14 @@ from runtime.kafka import client_options
 from runtime.settings import BooksSettings
 from streams.ending import End
 from streams.progress import Progress
-from streams.transport import PositionedApp, PositionedTransport
+from streams.transport import IN_HAND_RECORDS_MAX, PositionedApp, PositionedTransport
 
 POLL_RECORDS_MAX: Final = 500
-BUFFER_PARCELS_MAX: Final = 24
-"""Two fetches of all twelve partitions; of one partition alone, so many times a whole poll at the very most."""
+PARTITION_FETCH_BYTES_MAX: Final = 512 * 1024
+"""Of one partition in one fetch: some eighty of Stripe's events, so that every partition's turn comes soon."""
+
+BUFFER_PARCELS_MAX: Final = 2 * IN_HAND_RECORDS_MAX
+"""Never reached: the consumer waits before (`streams.transport`).  Faust would make whole partitions wait."""
 
 COMMIT_SECONDS: Final = 0.5
 METADATA_AGE_MS_MAX: Final = 10_000
@@ -37,6 +40,7 @@ def make_app(settings: BooksSettings, progress: Progress, end: End) -> Positione
         broker_rebalance_timeout=settings.rebalance_timeout_seconds,
         broker_commit_interval=COMMIT_SECONDS,
         broker_max_poll_records=POLL_RECORDS_MAX,
+        consumer_max_fetch_size=PARTITION_FETCH_BYTES_MAX,
         consumer_metadata_max_age_ms=METADATA_AGE_MS_MAX,  # How late new partitions are noticed.
         processing_guarantee="at_least_once",  # "exactly_once" is broken; effects are exactly-once in PostgreSQL.
         stream_buffer_maxsize=BUFFER_PARCELS_MAX,

@@ -5,12 +5,16 @@ where PostgreSQL says instead.  (`on_partitions_assigned` would be too early: Fa
 what it commits to Kafka, now and then, is an echo of the same position, never a sum of acknowledgements.  Pinned by
 tests/streams/test_seek.py and test_parcels.py.
 
-Records reach Faust in parcels (`streams.parcels`), which is also here because it is the consumer that packs them.
+Records reach Faust in parcels (`streams.parcels`), which is also here because it is the consumer that packs them; and
+it waits while enough is in hand.  Faust's own way of waiting, which takes single partitions out of the fetch while
+its buffer is full and lets an arbitrary one back in, starves the others for as long as the buffer is never empty
+(tests/streams/test_turns.py).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final
+from weakref import WeakSet
 
 import faust
 from faust.transport.drivers import aiokafka as driver
@@ -27,6 +31,12 @@ from streams.progress import Progress
 AskPositions = Callable[[Mapping[TopicPartition, Bounds]], Awaitable[Mapping[TopicPartition, int]]]
 
 LOOK_AGAIN_SECONDS: Final = 1.0
+
+IN_HAND_RECORDS_MAX: Final = 2_000
+"""Four batches: enough that the books never wait for the next fetch."""
+
+IN_HAND_ROUNDS: Final = 2
+"""So many parcels of each partition may be in hand, however large: each has its turn prepared."""
 
 log = get_logger(__name__)
 
@@ -47,11 +57,16 @@ class PositionedConsumer(driver.Consumer):
 
     app: PositionedApp
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._in_hand: WeakSet[Message] = WeakSet()  # Faust itself counts only what a stream has taken already.
+        self._some_acked = asyncio.Event()
+
     def _new_consumer_thread(self) -> LoopedConsumer:
         return LoopedConsumer(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109  # Faust's signature.
-        """One message for each partition that the next fetch brings something of.
+        """One message for each partition that the next fetch brings something of, each once there is room for it.
 
         Like Faust's own, but for the packing: nothing is handed out once the flow is stopped or a rebalance has begun,
         and a fetch that comes back while the flow rests seeks anew.
@@ -64,13 +79,42 @@ class PositionedConsumer(driver.Consumer):
             return
         generation = self.app.consumer_generation_id
         for tp, records in fetched.items():
+            await self._until_room()
             if not self._still_flows(generation):
                 return
             if records and (active is None or tp in active or tp in self._buffered_partitions):
-                yield tp, parcels.pack(tp, records, generation)
+                parcel = parcels.pack(tp, records, generation)
+                self._in_hand.add(parcel)
+                self.app.progress.handed((tp.topic, tp.partition), parcel.offset + 1)
+                yield tp, parcel
 
     def _still_flows(self, generation: int) -> bool:
-        return self.flow_active and self.app.consumer_generation_id == generation
+        return self.flow_active and not self.should_stop and self.app.consumer_generation_id == generation
+
+    async def _until_room(self) -> None:
+        """Wait while enough is in hand, but not once the flow is stopped: then what was fetched is another's."""
+        while self.flow_active and not self.should_stop and not self._room():
+            self._some_acked.clear()
+            await self.wait_first(self._some_acked.wait(), self.suspend_flow.wait())
+
+    @property
+    def in_hand(self) -> list[int]:
+        """How many records are in each parcel that the books hold and have not acknowledged.
+
+        What a rebalance swept out of Faust's buffer is of an earlier generation, and will never be.
+        """
+        generation = self.app.consumer_generation_id
+        return [len(parcels.unpack(parcel)) for parcel in self._in_hand if parcel.generation_id == generation]
+
+    def _room(self) -> bool:
+        in_hand = self.in_hand
+        return len(in_hand) < IN_HAND_ROUNDS * len(self.assignment()) or sum(in_hand) < IN_HAND_RECORDS_MAX
+
+    def ack(self, message: Message) -> bool:
+        """Faust's own, and whoever waits for room looks again."""
+        self._in_hand.discard(message)
+        self._some_acked.set()
+        return super().ack(message)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         """Every partition that we hold: the books may have got on in one whose parcel is not through yet."""

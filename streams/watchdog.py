@@ -43,11 +43,16 @@ class Unassigned:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """There is more in the log than we have taken, and this is how far we came."""
+    """There is more in the log than we have taken, and this is how far we came.
+
+    Where something of it is already in hand and others are before it, how far we came with all of them together: a
+    backlog in a slow database makes each partition wait for its turn, and nobody is stuck meanwhile.
+    """
 
     topic: str
     partition: int
     position: int
+    while_others: int | None = None
 
 
 Symptom = TopicMissing | Unassigned | Behind
@@ -137,7 +142,11 @@ class Watchdog:
         positions = self._progress.positions
         asked = await consumer.end_offsets([TopicPartition(*where) for where in positions])
         self._ends = {(where.topic, where.partition): end for where, end in asked.items()}
-        return [Behind(*where, position) for where, position in positions.items() if position < self._ends[where]]
+        return [
+            Behind(*where, position, self._progress.committed_records if self._progress.waits_its_turn(where) else None)
+            for where, position in positions.items()
+            if position < self._ends[where]
+        ]
 
     async def _is_record(self, behind: Behind) -> bool:
         """Whether what lies ahead is a record at all; the end of a log may be a transaction's marker."""

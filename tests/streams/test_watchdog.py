@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.local.providers import KafkaServer
+from store.records import Record
 from streams.gaps import KafkaGapJudge
 from streams.progress import Progress
 from streams.watchdog import Behind, Symptoms, TopicMissing, Unassigned, Watchdog
@@ -80,7 +81,7 @@ async def test_a_worker_that_stops_taking_is_ended_and_one_that_gets_on_is_not(
         books.open.set()
         await until(lambda: running.progress.positions == {(name, 0): 1})
 
-        assert reason == f"stuck for {QUICK_SECONDS} s: {Behind(name, 0, 0)}"
+        assert reason == f"stuck for {QUICK_SECONDS} s: {Behind(name, 0, 0, 0)}"
         assert await dog.look() is None
 
 
@@ -99,6 +100,46 @@ async def test_a_transactions_marker_at_the_logs_end_is_nothing_to_be_stuck_at(
         await asyncio.sleep(QUICK_SECONDS / 2)
     progress.assigned({(name, 0): 0})
     assert await look_until_it_bites(dog) == f"stuck for {QUICK_SECONDS} s: {Behind(name, 0, 0)}"
+
+
+async def test_a_partition_whose_turn_others_come_before_is_not_stuck_while_they_get_on(
+    kafka: KafkaServer, topic: MakeTopic
+) -> None:
+    name, progress = await topic(partitions=2), Progress()
+    await produce(kafka, name, [b"fact"] * 100, partition=0)
+    await produce(kafka, name, [b"fact"], partition=1)
+    dog = watchdog(kafka.bootstrap_servers, name, progress, [])
+    progress.assigned({(name, 0): 0, (name, 1): 0})
+    progress.handed((name, 0), 100)
+    progress.handed((name, 1), 1)
+
+    for offset in range(15):
+        progress.committed([Record(name, 0, offset, 0, b"key", b"", {})])
+        assert await dog.look() is None
+        await asyncio.sleep(QUICK_SECONDS / 5)
+    assert await look_until_it_bites(dog) in {
+        f"stuck for {QUICK_SECONDS} s: {Behind(name, partition, position, 15)}"
+        for partition, position in ((0, 15), (1, 0))
+    }, "once nobody gets on, waiting is no excuse"
+
+
+async def test_a_partition_that_others_have_overtaken_is_stuck_however_they_get_on(
+    kafka: KafkaServer, topic: MakeTopic
+) -> None:
+    name, progress = await topic(partitions=2), Progress()
+    await produce(kafka, name, [b"fact"] * 500, partition=0)
+    await produce(kafka, name, [b"fact"], partition=1)
+    dog = watchdog(kafka.bootstrap_servers, name, progress, [])
+    progress.assigned({(name, 0): 0, (name, 1): 0})
+    progress.handed((name, 1), 1)  # And nobody ever hears of it again.
+
+    for offset in range(500):
+        progress.handed((name, 0), offset + 1)
+        progress.committed([Record(name, 0, offset, 0, b"key", b"", {})])
+        if reason := await dog.look():
+            break
+        await asyncio.sleep(QUICK_SECONDS / 5)
+    assert reason == f"stuck for {QUICK_SECONDS} s: {Behind(name, 1, 0)}"
 
 
 BLOCKED = """
