@@ -152,7 +152,7 @@ def _show(file: Path, names: Sequence[str]) -> None:
     for problem in problems:
         console.problem(problem)
     console.say(f"Written: {file} and, beside it, the report (.md) and the picture (.png).")
-    if problems or any(one.outcome is Outcome.MISSED for one in judged):
+    if problems or any(one.outcome in {Outcome.MISSED, Outcome.BROKEN} for one in judged):
         raise typer.Exit(EXIT_STATUS_PROBLEMS)
 
 

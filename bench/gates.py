@@ -1,7 +1,8 @@
 """The gates of the bench: what must hold, as rules over summaries, and whether it did.
 
 A gate is judged by the median of the rounds, and where two sides are compared by the median of the rounds' ratios; the
-spread stands beside it.  What was not measured is neither met nor missed.
+spread stands beside it.  What was not measured is neither met nor missed.  A trial with problems (something lost, a
+process ended) counts in no figure, and while there is one, what the others show meets no gate.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ class Outcome(StrEnum):
 
     MET = "met"
     MISSED = "MISSED"
+    BROKEN = "BROKEN"
     NOT_MEASURED = "not measured"
 
 
@@ -46,13 +48,16 @@ class Verdict:
 
     gate: Gate
     measured: Summary | None
+    broken: bool = False  # Whether a trial of the experiment had problems: then it may miss its gates, but meets none.
 
     @property
     def outcome(self) -> Outcome:
         """Whether the median kept the rule."""
         if self.measured is None:
             return Outcome.NOT_MEASURED
-        return Outcome.MET if self.gate.admits(self.measured.median) else Outcome.MISSED
+        if not self.gate.admits(self.measured.median):
+            return Outcome.MISSED
+        return Outcome.BROKEN if self.broken else Outcome.MET
 
 
 def at_least(name: str, limit: float, measured: Summary | None, unit: str = "") -> Verdict:

@@ -4,6 +4,7 @@ python -m bench.report bench/results/2026-01-31-abc1234.json
 """
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -34,7 +35,11 @@ def report(results: Results) -> str:
 def verdicts(results: Results) -> list[Verdict]:
     """What became of every gate of what was measured; a quick part has none."""
     judged = [results.parts[name] for name in ALL if name in results.parts and not results.parts[name].quick]
-    return [verdict for part in judged for verdict in ALL[part.experiment].judge(part)]
+    return [
+        replace(verdict, broken=bool(part.problems()))
+        for part in judged
+        for verdict in ALL[part.experiment].judge(part)
+    ]
 
 
 def _head(results: Results) -> str:

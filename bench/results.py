@@ -47,7 +47,7 @@ class Part:
         return list(dict.fromkeys(run.variant for run in sorted(self.runs, key=lambda run: (run.round, run.place))))
 
     def trials(self, variant: str) -> list[Trial]:
-        """The trials of *variant*, round by round."""
+        """The trials of *variant* that are worth something, round by round: those without problems."""
         return [run.trial for run in self._in_order(variant)]
 
     def summary(self, variant: str, pick: Pick) -> Summary | None:
@@ -68,7 +68,8 @@ class Part:
         return seen + self.broken
 
     def _in_order(self, variant: str) -> Sequence[Run]:
-        return sorted((run for run in self.runs if run.variant == variant), key=lambda run: run.round)
+        worth = (run for run in self.runs if run.variant == variant and not run.trial.problems)
+        return sorted(worth, key=lambda run: run.round)
 
 
 @dataclass(slots=True)

@@ -1,11 +1,13 @@
 import json
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.figures import accepted_per_second, committed_per_second
+from bench.gates import Outcome
 from bench.report import report, verdicts
 from bench.results import Part, Results
 from tests.support_bench import a_part, a_trial, all_parts
@@ -110,3 +112,19 @@ def test_accepted_a_second_counts_copies_and_committed_a_second_does_not() -> No
 
     assert accepted_per_second(trial) == pytest.approx(11_000 / 8)
     assert committed_per_second(trial) == pytest.approx(1_000)
+
+
+def test_a_round_with_problems_counts_in_no_figure_and_lets_no_gate_be_met() -> None:
+    part = a_part("burst", {"bare": 30.0, "ours": 50.0}, rounds=3)
+    (lost,) = [run for run in part.runs if run.variant == "ours" and run.round == 2]
+    part.runs[part.runs.index(lost)] = replace(lost, trial=replace(lost.trial, problems=["54,941 were not committed"]))
+    (verdict,) = verdicts(Results(parts={"burst": part}))
+
+    assert verdict.measured is not None
+    assert verdict.measured.n == 2
+    assert verdict.outcome is Outcome.MISSED
+
+    part = a_part("burst", {"bare": 30.0, "ours": 40.0}, rounds=3)
+    assert [one.outcome for one in verdicts(Results(parts={"burst": part}))] == [Outcome.MET]
+    part.broken.append("bare, round 4: no Kafka")
+    assert [one.outcome for one in verdicts(Results(parts={"burst": part}))] == [Outcome.BROKEN]
