@@ -8,9 +8,11 @@ the same order give the same numbers again.
 
 from collections import UserDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
+
+from msgspec.structs import replace
 
 from models import (
     causes,
@@ -22,7 +24,7 @@ from models import (
     stripe_events,
     subscriptions,
 )
-from models.base import Decision, Envelope, Note, Refusal
+from models.base import Decision, Envelope, Note, Refusal, Value
 from models.catalog import Catalog
 from models.causes import ObjectLine, Owner, Piece, Pieces
 from models.customers import Customer
@@ -121,8 +123,7 @@ class Books:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Value, frozen=True):
     """An event with its identity and its place: `event_id` is made of its cause, so a replay says the same thing."""
 
     event_id: str
@@ -131,8 +132,7 @@ class Said:
     sequence: int | None  # Contiguous per topic and account; None for an event of no account.
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Value, frozen=True):
     """A fact, what became of it, and what it made us say."""
 
     fact: Fact
@@ -289,11 +289,8 @@ def _move(books: Books, before: Customer, after: Customer) -> tuple[Event, ...]:
     """A customer whose account is known better now: what is its own leaves the old one and is said under the new."""
     if before.account_id == after.account_id:
         return ()
-    presents = {
-        subscription_id: line[-1]
-        for subscription_id, line in sorted(books.lines.items())
-        if line and line[-1].state.customer_id == after.customer_id
-    }
+    own = (one for one, line in books.lines.items() if line and line[-1].state.customer_id == after.customer_id)
+    presents = {subscription_id: books.lines[subscription_id][-1] for subscription_id in sorted(own)}
     left = (_moved(one, before, after) for one in presents.items())
     found = (
         subscriptions.changed(version, subscription_id=subscription_id, account_id=after.account_id)
@@ -304,14 +301,14 @@ def _move(books: Books, before: Customer, after: Customer) -> tuple[Event, ...]:
 
 def _paid_again(books: Books, after: Customer) -> Iterable[Event]:
     """What a customer has paid, said under its new account: the last word on each counts."""
-    for _, payment in sorted(books.payments.items()):
-        if payment.customer_id == after.customer_id:
-            yield payments.changed(payment, About(after.account_id, payment.occurred_at))
-    for object_id, piece in sorted(books.pieces.items()):
-        if piece.customer_id == after.customer_id and piece.present is not None:
-            yield from payments.shown(
-                object_id, piece.present.state, About(after.account_id, piece.present.occurred_at)
-            )
+    paid = [one for one, payment in books.payments.items() if payment.customer_id == after.customer_id]
+    for payment in map(books.payments.__getitem__, sorted(paid)):
+        yield payments.changed(payment, About(after.account_id, payment.occurred_at))
+    owned = [one for one, piece in books.pieces.items() if piece.customer_id == after.customer_id]
+    for object_id in sorted(owned):
+        present = books.pieces[object_id].present
+        if present is not None:
+            yield from payments.shown(object_id, present.state, About(after.account_id, present.occurred_at))
 
 
 def _moved(present: tuple[str, Version], before: Customer, after: Customer) -> SubscriptionMoved:

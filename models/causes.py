@@ -8,11 +8,12 @@ piece knows of the owner all of them know.
 
 from collections import UserDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Self, TypeAlias
 
-from models.base import Envelope
+from msgspec.structs import replace
+
+from models.base import Envelope, Value
 from models.customers import account_of_platform
 from models.lines import Line, Version
 from models.objects import OF_PAYMENTS, Kind, ObjectSeen, State
@@ -21,8 +22,7 @@ from models.stripe_answers import is_answer
 ObjectLine: TypeAlias = Line[State]
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
+class Present(Value, frozen=True):
     """An object as it is now, and which fact showed it like that."""
 
     state: State
@@ -30,8 +30,7 @@ class Present:
     occurred_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Value, frozen=True):
     """One of Stripe's objects that we have seen, or have seen named."""
 
     object_id: str
@@ -77,8 +76,7 @@ class Pieces(UserDict[str, Piece]):
         return tuple(self.data[one] for one in sorted(found.union(*(self._of_cause[one] for one in causes if one))))
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Value, frozen=True):
     """Whom a cause belongs to."""
 
     customer_id: str | None

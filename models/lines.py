@@ -18,13 +18,15 @@ fact is woven in where it belongs; it amends the history and leaves the present 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import ne
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from models.base import Model, Note, Refusal
+from msgspec.structs import replace
+
+from models.base import Model, Note, Refusal, Value
 
 CHAIN_FACTS_MAX: Final = 9
 """So many facts of one second and rank are put in order by their chain; a larger crowd is ordered by tie and id."""
@@ -56,8 +58,7 @@ Second: TypeAlias = tuple[bool, datetime]
 """Whether the object has ended, and when: a group in which only rank, chain and tie can tell the order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version(Generic[StateT]):
+class Version(Value, Generic[StateT], frozen=True):
     """The object as one fact showed it, and where that fact stands in the line."""
 
     fact_id: str
@@ -90,8 +91,7 @@ class Woven(Generic[StateT]):
     ambiguous: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Taken(Generic[StateT]):
+class Taken(Value, Generic[StateT], frozen=True):
     """What one more fact made of a line."""
 
     line: Line[StateT]

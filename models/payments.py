@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from models import objects
-from models.base import Identifier, Model, Moment
+from models.base import Identifier, Model, Moment, Value
 from models.causes import Piece, owner_of
 from models.events import DisputeChanged, Event, InvoiceChanged, PaymentChanged, PaymentMerged, RefundChanged
 from models.money import Currency, MinorUnits
@@ -88,8 +88,7 @@ class _Core:
     invoice_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(Value, frozen=True):
     """Whose it is and since when: what every event says."""
 
     account_id: str | None

@@ -168,6 +168,7 @@ class Fact(Model):
         """What we read of the body, as JSON."""
         return self.body.model_dump_json() if self.body else None
 
+    @cached_property
     def digest(self) -> bytes:
         """SHA-256 of what we read of it: two copies of one event are the same when these are."""
         read = self.envelope.model_dump_json(include=_READ_FROM_EVENTS)

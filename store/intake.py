@@ -11,10 +11,11 @@ from collections import Counter as Counted
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from msgspec.structs import replace
 from prometheus_client import Counter, Histogram
 
 from models import stripe_events
@@ -120,7 +121,9 @@ class Intake:
     def read_ahead(self, record: Record) -> None:
         """Read a record whose turn will come; whatever is wrong with it is said when it does."""
         with suppress(Exception):
-            self._ahead[id(record)] = (record, self._tools.reader.read(record))
+            arrival = self._tools.reader.read(record)
+            _ = arrival.digest  # The fact keeps it: it will be claimed by that.
+            self._ahead[id(record)] = (record, arrival)
         if len(self._ahead) > AHEAD_MAX:  # Whoever read so far ahead lost them on the way.
             del self._ahead[next(iter(self._ahead))]
 

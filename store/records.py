@@ -7,12 +7,11 @@ signed, should it have to be parked.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from models import stripe_events
-from models.base import ENVELOPE_HEADER, KEY_ID_HEADER, Envelope, Model, Source
+from models.base import ENVELOPE_HEADER, KEY_ID_HEADER, Envelope, Model, Source, Value
 from models.stripe_events import Fact, Unreadable
 from runtime.failures import Transient
 from runtime.keys import Keyring, SealBroken, UnknownKey
@@ -22,8 +21,7 @@ Stored = TypeVar("Stored", bound=Model)
 _KEY_ID: Final = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Value, frozen=True):
     """One message of a topic, as Kafka gave it."""
 
     topic: str
@@ -35,8 +33,7 @@ class Record:
     headers: Mapping[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Value, frozen=True):
     """Where a fact came from; all None for one that no topic brought."""
 
     topic: str | None = None
@@ -44,8 +41,7 @@ class Origin:
     offset: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Value, frozen=True):
     """A fact on its way into the books.  `fact` is None when it cannot be read, and `trouble` says why."""
 
     envelope: Envelope
@@ -63,7 +59,7 @@ class Arrival:
     @property
     def digest(self) -> bytes | None:
         """What a second copy is compared by: what we read of it.  None when it was not read: it contradicts nobody."""
-        return self.fact.digest() if self.fact else None
+        return self.fact.digest if self.fact else None
 
     @property
     def content_sha256(self) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from click.testing import Result
+from msgspec import structs
 from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
@@ -65,7 +66,7 @@ class ReaderOfABadRelease(Reader):
         arrival = super().read(record)
         if b"high_monthly" not in arrival.body:
             return arrival
-        return replace(arrival, fact=None, trouble="unreadable body: a price of the future")
+        return structs.replace(arrival, fact=None, trouble="unreadable body: a price of the future")
 
 
 class NoGaps:

@@ -5,9 +5,11 @@ writes, so that what the folds need from the store is said here once, and held a
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
+
+from msgspec import structs
 
 from models import books
 from models.books import Books, Heard, Identity
@@ -46,7 +48,7 @@ class LineShelf:
             for version in line:
                 if known.get(version.fact_id) != version.ordinal:
                     row = rows.get(version.fact_id, version)
-                    rows[version.fact_id] = replace(row, ordinal=version.ordinal)
+                    rows[version.fact_id] = structs.replace(row, ordinal=version.ordinal)
 
     def whole(self, subscription_id: str) -> Line:
         """The whole line, as its readers order it."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import LiteralString
 
 import pytest
+from msgspec import structs
 
 from models.base import Envelope, headers_of
 from runtime.failures import Stop
@@ -125,7 +126,7 @@ async def test_a_parked_fact_keeps_its_bytes_and_a_reason_that_gives_nobody_away
 
 async def test_headers_that_hold_no_envelope_park_the_record_by_its_place(bench: Bench) -> None:
     good = bench.records([changed("evt_0"), changed("evt_1"), changed("evt_2", NOW + 2, quantity=2)])
-    garbage = replace(good[1], headers={"fact_id": b"\xff\xfe", "fact": b'{"source":"nobody"}'})
+    garbage = structs.replace(good[1], headers={"fact_id": b"\xff\xfe", "fact": b'{"source":"nobody"}'})
     intake = await bench.intake()
 
     await intake.take([good[0], garbage, good[2]])
@@ -413,27 +414,27 @@ async def test_a_fact_that_our_own_bug_cannot_read_is_parked_as_it_came(bench: B
 
 
 def broken(record: Record) -> Record:
-    return replace(record, value=record.value[:-1] + bytes([record.value[-1] ^ 1]))
+    return structs.replace(record, value=record.value[:-1] + bytes([record.value[-1] ^ 1]))
 
 
 def unsealed(record: Record) -> Record:
-    return replace(record, headers={name: one for name, one in record.headers.items() if name != "key_id"})
+    return structs.replace(record, headers={name: one for name, one in record.headers.items() if name != "key_id"})
 
 
 def oddly_keyed(record: Record) -> Record:
-    return replace(record, headers={**record.headers, "key_id": b"\xff"})
+    return structs.replace(record, headers={**record.headers, "key_id": b"\xff"})
 
 
 def renamed(record: Record) -> Record:
     """A true body, passed off as received at another time; everything else of the envelope stays as it was."""
     envelope = Envelope.from_headers(record.headers)
     later = envelope.model_copy(update={"received_at": envelope.received_at + timedelta(seconds=1)})
-    return replace(record, headers={**record.headers, "fact": later.written()})
+    return structs.replace(record, headers={**record.headers, "fact": later.written()})
 
 
 def respelled(record: Record) -> Record:
     """The same envelope in other bytes, with a field that the edge did not write."""
-    return replace(record, headers={**record.headers, "fact": record.headers["fact"][:-1] + b',"causation":"evt_0"}'})
+    return structs.replace(record, headers={**record.headers, "fact": record.headers["fact"][:-1] + b',"causation":"evt_0"}'})
 
 
 @pytest.mark.parametrize("forge", [broken, unsealed, oddly_keyed, renamed, respelled])
@@ -455,7 +456,7 @@ async def test_the_id_in_the_clear_is_believed_by_nobody(bench: Bench) -> None:
     [record] = bench.records([changed("evt_true")])
     intake = await bench.intake()
 
-    await intake.take([replace(record, headers={**record.headers, "fact_id": b"evt_other"})])
+    await intake.take([structs.replace(record, headers={**record.headers, "fact_id": b"evt_other"})])
 
     assert fates(bench) == {"evt_true": "applied"}
 
@@ -468,6 +469,6 @@ async def test_a_fact_whose_envelope_a_later_release_wrote_is_read_for_what_we_k
     headers = dict(headers_of(written, told.envelope.id, key_id))
     intake = await bench.intake()
 
-    await intake.take([replace(record, value=sealed, headers=headers)])
+    await intake.take([structs.replace(record, value=sealed, headers=headers)])
 
     assert fates(bench) == {"evt_later": "applied"}

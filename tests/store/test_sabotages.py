@@ -6,11 +6,12 @@ requests to Stripe) is sabotaged where it is.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from models import customers, lines, subscriptions
 from models.subscriptions import Line, Version
@@ -102,7 +103,7 @@ def _in_the_order_of(arrival: Callable[[Sequence[Version]], Sequence[Version]]) 
     """Within a second, arrival decides."""
 
     def in_order(members: Sequence[Version], _start: Version | None) -> tuple[Line, bool]:
-        return tuple(replace(version, ordinal=place) for place, version in enumerate(arrival(members))), False
+        return tuple(structs.replace(version, ordinal=place) for place, version in enumerate(arrival(members))), False
 
     return in_order
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -32,7 +33,7 @@ def traceparent(number: int) -> str:
 
 
 def sampled(record: Record, number: int) -> Record:
-    return replace(record, headers={**record.headers, "traceparent": traceparent(number).encode()})
+    return structs.replace(record, headers={**record.headers, "traceparent": traceparent(number).encode()})
 
 
 async def taken(

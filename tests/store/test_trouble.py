@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from models.base import KEY_ID_HEADER
 from models.customers import account_of_customer
@@ -119,7 +120,7 @@ async def test_what_was_read_ahead_is_not_read_again_and_what_is_wrong_with_it_i
 
     intake = await bench.intake(replace(bench.tools(), reader=Counting(bench.edge_keys)), limits=IMPATIENT)
     good, bad, later = bench.records(facts(3))
-    strange = replace(bad, headers={**bad.headers, KEY_ID_HEADER: b"a-key-that-nobody-has"})
+    strange = structs.replace(bad, headers={**bad.headers, KEY_ID_HEADER: b"a-key-that-nobody-has"})
 
     for record in (good, strange):
         intake.read_ahead(record)
@@ -139,7 +140,7 @@ async def test_what_was_read_ahead_and_never_taken_is_let_go(bench: Bench) -> No
     [record] = bench.records(facts(1))
 
     for _ in range(AHEAD_MAX + 50):
-        intake.read_ahead(replace(record))
+        intake.read_ahead(structs.replace(record))
 
     assert len(intake._ahead) == AHEAD_MAX
 
