@@ -434,7 +434,9 @@ def renamed(record: Record) -> Record:
 
 def respelled(record: Record) -> Record:
     """The same envelope in other bytes, with a field that the edge did not write."""
-    return structs.replace(record, headers={**record.headers, "fact": record.headers["fact"][:-1] + b',"causation":"evt_0"}'})
+    return structs.replace(
+        record, headers={**record.headers, "fact": record.headers["fact"][:-1] + b',"causation":"evt_0"}'}
+    )
 
 
 @pytest.mark.parametrize("forge", [broken, unsealed, oddly_keyed, renamed, respelled])
