@@ -51,7 +51,6 @@ ORIGIN: Final = "http://localhost:3000"
 DONE: Final = {"success_url": f"{ORIGIN}/done?session={{CHECKOUT_SESSION_ID}}", "cancel_url": f"{ORIGIN}/back"}
 SETTINGS: Final = {
     "STRIPE_REQUESTS_PER_SECOND": "80",  # Of the 100 that Stripe allows in live mode.
-    "STRIPE_CALLERS_MAX": "80",  # As many as may be asked in a second: each waits for as long when Stripe is slow.
     "KEY_REQUESTS_PER_MINUTE": "1000000",  # One key makes all of the load.
     "SETTLE_SECONDS": "0.2",
 }

@@ -23,6 +23,7 @@ from models import (
     prices,
     stripe_events,
     subscriptions,
+    upcoming_invoices,
 )
 from models.base import Decision, Envelope, Note, Refusal, Value
 from models.catalog import Catalog
@@ -37,6 +38,7 @@ from models.stripe_events import Fact, SubscriptionSeen
 from models.stripe_requests import Retrieve, StripeRequested, Why
 from models.subscriptions import Line, Version
 from models.thin_events import ThinSeen
+from models.upcoming_invoices import UpcomingSeen
 
 Identity = tuple[str, str]
 
@@ -328,6 +330,9 @@ def _hear_body(books: Books, fact: Fact, catalog: Catalog) -> Decision[None, Eve
         return _hear_subscription(books, fact.envelope, fact.body, catalog)
     if isinstance(fact.body, ObjectSeen):
         return _hear_object(books, fact.envelope, fact.body, catalog)
+    if isinstance(fact.body, UpcomingSeen):
+        notice = upcoming_invoices.told(fact.envelope, fact.body, account_of_fact(books, fact))
+        return Decision(None, (notice,))
     if isinstance(fact.body, ThinSeen):
         return _hear_thin(fact, fact.body)
     if isinstance(fact.body, AskedInVain):

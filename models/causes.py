@@ -6,10 +6,9 @@ one *cause*; the cause's id is the smallest of its pieces' ids, so it does not d
 piece knows of the owner all of them know.
 """
 
-from collections import UserDict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final, Self, TypeAlias
+from typing import Final, NoReturn, Self, TypeAlias
 
 from msgspec.structs import replace
 
@@ -46,15 +45,16 @@ class Piece(Value, frozen=True):
         return self.customer_id is not None or self.account_id is not None or self.ownerless
 
 
-class Pieces(UserDict[str, Piece]):
-    """Pieces by id, and beside them which are of one cause."""
+class Pieces(dict[str, Piece]):
+    """Pieces by id, and beside them which are of one cause.  Nothing is ever taken out."""
 
     def __init__(self, pieces: Mapping[str, Piece] | None = None) -> None:
+        super().__init__()
         self._of_cause: dict[str, set[str]] = {}
-        super().__init__(pieces or {})
+        self |= pieces or {}
 
     def __setitem__(self, object_id: str, piece: Piece) -> None:
-        before = self.data.get(object_id)
+        before = self.get(object_id)
         if before is not None and before.cause_id is not None:
             self._of_cause[before.cause_id].discard(object_id)
         if piece.cause_id is not None:
@@ -62,18 +62,26 @@ class Pieces(UserDict[str, Piece]):
         super().__setitem__(object_id, piece)
 
     def __ior__(self, pieces: Mapping[str, Piece]) -> Self:  # type: ignore[override, misc]  # Its own forgets the causes.
-        self.update(pieces)
+        for object_id, piece in pieces.items():
+            self[object_id] = piece
         return self
+
+    def update(self, *_given: object, **_named: object) -> NoReturn:
+        """Not this way: a dictionary's own forgets the causes."""
+        raise NotImplementedError("write |=")
 
     def copy(self) -> "Pieces":
         """Pieces of its own."""
-        return Pieces(self.data)
+        copied = Pieces()
+        dict.update(copied, self)
+        copied._of_cause = {cause_id: set(ids) for cause_id, ids in self._of_cause.items()}
+        return copied
 
     def cause_of(self, object_ids: Iterable[str]) -> tuple[Piece, ...]:
         """All known pieces of the causes that these objects are of, by id."""
-        found = {one for one in object_ids if one in self.data}
-        causes = {self.data[one].cause_id for one in found}
-        return tuple(self.data[one] for one in sorted(found.union(*(self._of_cause[one] for one in causes if one))))
+        found = {one for one in object_ids if one in self}
+        causes = {self[one].cause_id for one in found}
+        return tuple(self[one] for one in sorted(found.union(*(self._of_cause[one] for one in causes if one))))
 
 
 class Owner(Value, frozen=True):

@@ -142,6 +142,25 @@ class InvoiceChanged(Event):
     livemode: bool
 
 
+class InvoiceUpcoming(Event):
+    """So much is going to be billed, were nothing to change.  Of two notices about one subject the later one counts.
+
+    `due_at` is when Stripe is going to try the payment.
+    """
+
+    topic = PAYMENTS
+    type: Literal["billing.invoice.upcoming.v1"] = "billing.invoice.upcoming.v1"
+    customer_id: str | None
+    subscription_id: str | None
+    currency: str
+    total_minor: int
+    tax_minor: int
+    discount_minor: int
+    amount_due_minor: int
+    due_at: Moment | None
+    livemode: bool
+
+
 class Rule(StrEnum):
     """What an alert is about."""
 
@@ -204,6 +223,7 @@ EVENTS: tuple[type[Event], ...] = (
     RefundChanged,
     DisputeChanged,
     InvoiceChanged,
+    InvoiceUpcoming,
     StripeRequested,
     AlertRaised,
     AlertCleared,

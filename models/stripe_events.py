@@ -16,12 +16,13 @@ from typing import Annotated, Any, Final, Literal, Self
 import msgspec
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError, model_validator
 
-from models import stripe_answers, stripe_objects, thin_events
+from models import stripe_answers, stripe_objects, thin_events, upcoming_invoices
 from models.base import Envelope, Identifier, Model, Moment
 from models.objects import ObjectSeen
 from models.stripe_answers import AskedInVain
 from models.stripe_slices import Reference, Second, StripeSlice, moment
 from models.thin_events import ThinSeen
+from models.upcoming_invoices import UpcomingSeen
 
 SUBSCRIPTION_TYPES: Final = "customer.subscription."
 SUBSCRIPTION_ANSWERS: Final = (f"subscription{stripe_answers.ANSWERED}", f"subscription{stripe_answers.IMPORTED}")
@@ -144,7 +145,7 @@ class SubscriptionSeen(Model):
     before: Snapshot | None
 
 
-Seen = SubscriptionSeen | ObjectSeen | ThinSeen | AskedInVain
+Seen = SubscriptionSeen | ObjectSeen | ThinSeen | AskedInVain | UpcomingSeen
 _SEEN: Final = TypeAdapter[Seen](Seen)
 
 _READ_FROM_EVENTS: Final = attrgetter("type", "customer", "account", "occurred_at", "livemode")
@@ -214,6 +215,8 @@ def read_subscription(raw: bytes) -> SubscriptionSeen:
 def _seen(fact_type: str, raw: bytes) -> Seen | None:
     if concerns_subscription(fact_type):
         return read_subscription(raw)
+    if fact_type == upcoming_invoices.TYPE:
+        return upcoming_invoices.read(raw)
     if thin_events.is_thin(fact_type):
         return thin_events.read(raw)
     if fact_type == stripe_answers.REQUEST_FAILED:

@@ -8,7 +8,7 @@ An object may be shown by its id or whole.  A status that we do not know is kept
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -27,7 +27,7 @@ PREFIXES: Final = (
 """What the types of facts begin with that show such an object."""
 
 WITHOUT_OBJECT: Final = frozenset({"invoice.upcoming", "invoice.will_be_due", "invoice.overdue"})
-"""A preview has no id: there is nothing yet to be believed."""
+"""A preview is no object yet (`models.upcoming_invoices`), and the other two tell what the invoice's own events do."""
 
 CUSTOMER_TYPES: Final = frozenset({"customer.created", "customer.updated", "customer.deleted"})
 _INVOICE_ID: Final = re.compile(r"in_[A-Za-z0-9_]{1,250}")
@@ -256,6 +256,13 @@ class _Invoice(_Shown):
     created: Second | None = None
     date: Second | None = None  # Until 2019-03-14.
     livemode: bool
+
+
+class _Preview(_Invoice):
+    """An invoice that there is not yet."""
+
+    id: Any = None
+    object: Literal["invoice"]
 
 
 def _invoice(seen: _Invoice) -> objects.Invoice:
@@ -617,6 +624,12 @@ def read_any(raw: bytes) -> ObjectSeen | None:
         after=reader.read(shown, event),
         before=reader.read(_put_back(shown, previous), event) if previous is not None else None,
     )
+
+
+def read_nameless_invoice(raw: bytes) -> objects.Invoice:
+    """An invoice that an event shows and that need not have an id; raises ValidationError when it shows none."""
+    event = _Event[_Preview].model_validate_json(raw)
+    return _invoice(event.data.object)
 
 
 def _put_back(shown: Mapping[str, Any], previous: Mapping[str, Any]) -> dict[str, Any]:

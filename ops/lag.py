@@ -1,5 +1,7 @@
 """How far behind everybody is, seen from outside: the topics' ends are Kafka's, the positions PostgreSQL's.
 
+Who asks Stripe has no database; its positions are Kafka's, too, and move once the answers are there.
+
 A worker that hangs cannot tell that it hangs, so nothing here asks a worker.  Seconds are the age of the first record
 that is not taken yet, by its own timestamp: what a customer waits for, where a number of records says little.
 """
@@ -14,20 +16,23 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from models.base import Model
-from models.topics import STRIPE_EVENTS
+from models.topics import STRIPE_EVENTS, STRIPE_REQUESTS
 from ops.local.errors import CannotStart
 from runtime import clock
-from runtime.settings import BooksSettings
+from runtime.settings import BooksSettings, StripeRequestsSettings
 from store import lag
 from store.postgres import Database
 
 READ_SECONDS_MAX: Final = 10.0
 """How long to wait for the first unread records; a partition that does not give its own keeps its seconds untold."""
 
-READERS: Final[Mapping[str, tuple[str, ...]]] = {
-    BooksSettings.model_fields["kafka_group"].default: (STRIPE_EVENTS.name,)
-}
+Readers = Mapping[str, tuple[str, ...]]
+
+READERS: Final[Readers] = {BooksSettings.model_fields["kafka_group"].default: (STRIPE_EVENTS.name,)}
 """Who should read what: a group that never began has no position, and all of its topics before it."""
+
+READERS_BY_KAFKA: Final[Readers] = {StripeRequestsSettings.model_fields["kafka_group"].default: (STRIPE_REQUESTS.name,)}
+"""The same of those whose positions Kafka keeps."""
 
 
 class PartitionLag(Model):
@@ -78,16 +83,19 @@ async def measure(
     options: Mapping[str, Any],
     database: Database,
     group: str | None = None,
-    readers: Mapping[str, tuple[str, ...]] = READERS,
+    readers: Readers = READERS,
+    readers_by_kafka: Readers = READERS_BY_KAFKA,
 ) -> Lag:
     """Where every group is, or the one named, and the relay.
 
     Positions are read before ends, so that a worker that moves on in between never seems to be ahead of its topic.
     """
-    taken = await lag.taken(database)
-    unsent = await lag.unsent(database)
-    reads = {name: _topics(name, readers, taken) for name in ([group] if group else sorted({*readers, *taken}))}
-    partitions = await _partitions(options, {topic for topics in reads.values() for topic in topics})
+    async with _admin(options) as admin:
+        taken = await lag.taken(database) | {name: await _committed(admin, name) for name in readers_by_kafka}
+        unsent = await lag.unsent(database)
+        should = {**readers, **readers_by_kafka}
+        reads = {name: _topics(name, should, taken) for name in ([group] if group else sorted({*should, *taken}))}
+        partitions = await _partitions(admin, {topic for topics in reads.values() for topic in topics})
     async with _consumer(options) as consumer:
         groups = [
             await _group(
@@ -99,9 +107,13 @@ async def measure(
     return Lag(partitions=tuple(one for partitions in groups for one in partitions), outbox=outbox)
 
 
-def _topics(
-    group: str, readers: Mapping[str, tuple[str, ...]], taken: Mapping[str, Mapping[tuple[str, int], int]]
-) -> list[str]:
+async def _committed(admin: AIOKafkaAdminClient, group: str) -> dict[tuple[str, int], int]:
+    """What Kafka keeps for a group: the offset that comes next in each partition it took something of."""
+    kept = await admin.list_consumer_group_offsets(group)
+    return {(where.topic, where.partition): at.offset for where, at in kept.items() if at.offset >= 0}
+
+
+def _topics(group: str, readers: Readers, taken: Mapping[str, Mapping[tuple[str, int], int]]) -> list[str]:
     """What a group reads: what it should, and what it ever took."""
     topics = sorted({*readers.get(group, ()), *(topic for topic, _ in taken.get(group, {}))})
     if not topics:
@@ -132,14 +144,9 @@ async def _group(
     ]
 
 
-async def _partitions(options: Mapping[str, Any], topics: Collection[str]) -> dict[str, list[TopicPartition]]:
+async def _partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, list[TopicPartition]]:
     """The partitions of each topic."""
-    admin = AIOKafkaAdminClient(**options)
-    try:
-        await admin.start()
-        described = await admin.describe_topics(sorted(topics))
-    finally:
-        await admin.close()
+    described = await admin.describe_topics(sorted(topics))
     for found in described:
         if found["error_code"]:
             raise CannotStart(f"Kafka has no topic {found['topic']} to show: see `billing topics plan`.")
@@ -168,6 +175,16 @@ async def _ages(consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int]
             written[where] = records[0].timestamp
     now_ms = clock.now().timestamp() * 1000
     return {where: round(max(0.0, now_ms - at_ms) / 1000, 3) for where, at_ms in written.items()}
+
+
+@asynccontextmanager
+async def _admin(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**options)
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
 
 
 @asynccontextmanager

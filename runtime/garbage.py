@@ -8,8 +8,8 @@ looks after every 700 new objects, and each tenth look goes further back.
 import gc
 from typing import Final
 
-NEW_OBJECTS_BETWEEN_LOOKS: Final = 20_000
-"""Some megabytes at most wait for the next look, should all of them be cycles."""
+NEW_OBJECTS_BETWEEN_LOOKS: Final = 100_000
+"""Twenty megabytes or so at most wait for the next look, should all of them be cycles."""
 
 YOUNG_LOOKS_BETWEEN_OLDER: Final = 10
 

@@ -468,9 +468,9 @@ class PlatformSettings(StripeSettings, DatabaseSettings, StoreKeysSettings, Metr
     platform_seconds_max: Annotated[float, Field(gt=0, le=4)] = 3.5
     """What a request may take from its body on, with all that is asked of Stripe: short enough for 5 s in all."""
 
-    stripe_callers_max: Annotated[int, Field(ge=1, le=1_000)] = 20
-    """Requests that ask Stripe at once; others wait for a place.  With many more than STRIPE_REQUESTS_PER_SECOND each
-    begins and none ends, with many fewer what may be asked is not asked."""
+    stripe_callers_max: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """Requests that ask Stripe at once; others wait for a place.  Left out, as many as STRIPE_REQUESTS_PER_SECOND: with
+    many more each begins and none ends, with many fewer what may be asked is not asked."""
 
     key_requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     """What each API key may ask of this process; several processes allow as many times that."""
@@ -480,6 +480,11 @@ class PlatformSettings(StripeSettings, DatabaseSettings, StoreKeysSettings, Metr
 
     database_connections_max: Annotated[int, Field(ge=1, le=100)] = 8
     """Connections to PostgreSQL at once; who comes next waits for a turn, within the time of its request."""
+
+    @property
+    def callers_max(self) -> int:
+        """How many may ask Stripe at once."""
+        return self.stripe_callers_max or max(1, round(self.stripe_requests_per_second))
 
     @field_validator("platform_return_origins")
     @classmethod

@@ -8,6 +8,8 @@ between sends them again, under the same ids.  Any number of relays may run: one
 import asyncio
 import signal
 import threading
+from collections import Counter as Counted
+from collections.abc import Iterator
 from typing import Final
 
 import uvloop
@@ -81,8 +83,8 @@ class Relay:
             self._failpoints.reach("outbox_sent", _event_ids(claim.rows))
         self._failpoints.rest()
         BATCH_ROWS.observe(len(claim.rows))
-        for row in claim.rows:
-            SENT.labels(row.topic).inc()
+        for topic, rows in Counted(row.topic for row in claim.rows).items():
+            SENT.labels(topic).inc(rows)
         return len(claim.rows)
 
     async def watch_age(self, stopping: asyncio.Event) -> None:
@@ -112,8 +114,8 @@ async def _pause(stopping: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _event_ids(rows: tuple[OutboxRow, ...]) -> list[str]:
-    return [value.decode() for row in rows for name, value in row.headers if name == EVENT_ID_HEADER]
+def _event_ids(rows: tuple[OutboxRow, ...]) -> Iterator[str]:
+    return (value.decode() for row in rows for name, value in row.headers if name == EVENT_ID_HEADER)
 
 
 def _stop_in_time(stopping: asyncio.Event) -> None:

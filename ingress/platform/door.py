@@ -90,7 +90,7 @@ class Door:
         self._bodies = Bodies(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_seconds_max)
         self._described = openapi.as_bytes()
         self._patience = Patience()
-        self._places = Places(settings.stripe_callers_max)
+        self._places = Places(settings.callers_max)
         self.onces = Onces(tools.tables, keyring)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
@@ -113,6 +113,26 @@ async def test_a_group_that_never_began_is_behind_by_all_that_it_should_read(
         ("new.group", None, 0),
         ("new.group", None, 1),
     ]
+
+
+async def test_a_group_whose_positions_kafka_keeps_is_shown_beside_the_others(
+    books: Shop, kafka: KafkaServer, topic: Make, produce: Produce
+) -> None:
+    name, group = await topic(partitions=2), f"asks-{time.monotonic_ns()}"
+    for age in (300, 200, 100):
+        await produce(name, 0, age)
+    await produce(name, 1, 50)
+    options = {"bootstrap_servers": kafka.bootstrap_servers}
+    async with AIOKafkaConsumer(**options, group_id=group, enable_auto_commit=False) as consumer:
+        consumer.assign([TopicPartition(name, 0)])
+        await consumer.commit({TopicPartition(name, 0): 1})
+
+    found = await lag.measure(options, books.tools.database, readers={}, readers_by_kafka={group: (name,)})
+
+    first, second = found.partitions
+    assert (first.group, first.position, first.records) == (group, 1, 2)
+    assert first.seconds == pytest.approx(200, abs=30)
+    assert (second.position, second.records) == (None, 1)
 
 
 async def test_what_the_log_lost_before_it_was_taken_is_told(behind: str, kafka: KafkaServer) -> None:
