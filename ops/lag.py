@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from models.base import Model
 from models.topics import STRIPE_EVENTS, STRIPE_REQUESTS
@@ -23,6 +24,7 @@ from runtime.settings import BooksSettings, StripeRequestsSettings
 from store import lag
 from store.postgres import Database
 
+ASK_AGAIN_SECONDS: Final = 0.1
 READ_SECONDS_MAX: Final = 10.0
 """How long to wait for the first unread records; a partition that does not give its own keeps its seconds untold."""
 
@@ -90,10 +92,11 @@ async def measure(
 
     Positions are read before ends, so that a worker that moves on in between never seems to be ahead of its topic.
     """
+    should = {**readers, **readers_by_kafka}
     async with _admin(options) as admin:
-        taken = await lag.taken(database) | {name: await _committed(admin, name) for name in readers_by_kafka}
+        taken = await lag.taken(database)
+        taken |= {name: await _committed(admin, name) for name in readers_by_kafka if group in {None, name}}
         unsent = await lag.unsent(database)
-        should = {**readers, **readers_by_kafka}
         reads = {name: _topics(name, should, taken) for name in ([group] if group else sorted({*should, *taken}))}
         partitions = await _partitions(admin, {topic for topics in reads.values() for topic in topics})
     async with _consumer(options) as consumer:
@@ -108,8 +111,19 @@ async def measure(
 
 
 async def _committed(admin: AIOKafkaAdminClient, group: str) -> dict[tuple[str, int], int]:
-    """What Kafka keeps for a group: the offset that comes next in each partition it took something of."""
-    kept = await admin.list_consumer_group_offsets(group)
+    """What Kafka keeps for a group: the offset that comes next in each partition it took something of.
+
+    A new cluster makes the topic for that when it is first asked, and says so meanwhile.
+    """
+    until = clock.monotonic() + READ_SECONDS_MAX
+    while True:
+        try:
+            kept = await admin.list_consumer_group_offsets(group)
+            break
+        except GroupCoordinatorNotAvailableError:
+            if clock.monotonic() > until:
+                raise
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
     return {(where.topic, where.partition): at.offset for where, at in kept.items() if at.offset >= 0}
 
 

@@ -106,7 +106,7 @@ async def test_a_group_that_never_began_is_behind_by_all_that_it_should_read(
     await produce(name, 2, 50)
     options = {"bootstrap_servers": kafka.bootstrap_servers}
 
-    found = await lag.measure(options, books.tools.database, readers={"new.group": (name,)})
+    found = await lag.measure(options, books.tools.database, readers={"new.group": (name,)}, readers_by_kafka={})
 
     assert [(one.group, one.position, one.records) for one in found.partitions] == [
         ("new.group", None, 0),
