@@ -26,6 +26,7 @@ from runtime import clock, health, kafka
 from runtime.settings import load
 
 SUBSCRIPTION_CHANGED: Final = "billing.subscription.changed.v1"
+INVOICE_UPCOMING: Final = "billing.invoice.upcoming.v1"
 PAYMENT_CHANGED: Final = "billing.payment.changed.v1"
 PAYMENT_MERGED: Final = "billing.payment.merged.v1"
 SAID_OF_OBJECTS: Final = {
@@ -80,7 +81,10 @@ class Batch:
             if event.said or subscription_id not in self.subscriptions:
                 caused.append(self._say(event, SUBSCRIPTION_CHANGED, event.subject, state, account_id, seq))
             self.subscriptions.add(subscription_id)
-        for kind, subject, state in shown.said if shown and account_id else ():
+        if event.upcoming is not None:
+            about = event.upcoming["subscription_id"] or event.customer_id
+            caused.append(self._say(event, INVOICE_UPCOMING, about, event.upcoming, account_id, seq))
+        for kind, subject, state in shown.said if shown else ():
             caused.append(self._say(event, kind, subject, state, account_id, seq))
         self.heard.append(
             {

@@ -16,7 +16,8 @@ SHOWN: Final = frozenset("status items trial_end cancel_at cancel_at_period_end 
 
 ALWAYS_SAID: Final = frozenset({"customer.subscription.created", "customer.subscription.deleted"})
 SUBSCRIPTION: Final = "customer.subscription."
-WITHOUT_OBJECT: Final = frozenset({"invoice.upcoming"})
+UPCOMING: Final = "invoice.upcoming"
+"""Shows an invoice that there is not yet: it is said, and kept nowhere else."""
 
 
 class Event:
@@ -25,7 +26,7 @@ class Event:
     __slots__ = (
         *("fact_id", "type", "created", "api_version", "subject", "customer_id", "platform_id", "partition", "offset"),
         *("received_at", "shown", "previous", "slice", "said", "kind", "of_payment", "object", "object_text", "before"),
-        "account_hint",
+        *("account_hint", "upcoming"),
     )
 
     def __init__(self, record: Any) -> None:
@@ -49,12 +50,15 @@ class Event:
         self.shown: Row | None = shown if self.type.startswith(SUBSCRIPTION) else None
         self.previous: Row | None = data.get("previous_attributes")
         self.said = self.shown is not None and (self.type in ALWAYS_SAID or not SHOWN.isdisjoint(self.previous or ()))
-        read = objects.READ.get(self.kind) if self.type not in WITHOUT_OBJECT else None
+        read = objects.READ.get(self.kind) if self.type != UPCOMING else None
+        self.upcoming: Row | None = objects.READ["invoice"](shown) if self.type == UPCOMING else None
         self.of_payment = self.kind in OF_PAYMENTS
         self.object: Row | None = read(shown) if read else None
         self.object_text = self.before = self.slice = None
         if self.shown is not None:
             self.slice = json.dumps(_slice(shown, self.previous))
+        elif self.upcoming is not None:
+            self.slice = json.dumps({"upcoming": {"kind": "invoice", **self.upcoming}})
         elif self.object is not None and read is not None:
             self.object_text = json.dumps({"kind": self.kind, **self.object})
             self.before = json.dumps(read(objects.before(shown, self.previous))) if self.previous is not None else None
