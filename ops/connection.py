@@ -31,7 +31,7 @@ def settings(cls: type[SettingsT], home: Path = DEFAULT_HOME) -> SettingsT:
     except ValidationError as wrong:
         if not known and any(error["type"] == "missing" for error in wrong.errors()):
             console.problem("No local stack runs: start one with `make up`, or give what is missing.")
-        return load(cls)  # The environment's own mistakes, said as every process says them.
+        return load(cls, **missing)  # What is still wrong, said as every process says it.
 
 
 def owner_url(home: Path = DEFAULT_HOME) -> str:

@@ -9,7 +9,7 @@ import re
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Final, NoReturn, Self, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -506,10 +506,13 @@ class StripeCatalogSettings(StripeSettings):
     catalog_file: Path = Path("deploy/catalog.yaml")
 
 
-def load(cls: type[SettingsT]) -> SettingsT:
-    """The settings of this process, or its end: exit status 2 and one line a problem, none of them showing a value."""
+def load(cls: type[SettingsT], **known: Any) -> SettingsT:
+    """The settings of this process, or its end: exit status 2 and one line a problem, none of them showing a value.
+
+    What is *known* already need not be in the environment, and counts before it.
+    """
     try:
-        return cls()
+        return cls(**known)
     except ValidationError as error:
         _give_up([_say(".".join(map(str, at["loc"])), at["msg"]) for at in error.errors(include_input=False)])
     except (OSError, ValueError) as error:  # A secret's file that is not there, or is there twice.

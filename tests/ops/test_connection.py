@@ -9,7 +9,7 @@ from ops import connection
 from ops.local import state
 from ops.local.errors import CannotStart
 from ops.local.state import Phase, Process, State
-from runtime.settings import KafkaSettings
+from runtime.settings import KafkaSettings, StripeSettings
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +45,20 @@ def test_without_an_address_the_stack_that_runs_is_meant(home: Path) -> None:
     assert connection.settings(KafkaSettings, home).kafka_bootstrap_servers == "127.0.0.1:9999"
     assert connection.owner_url(home) == "postgresql://owner@127.0.0.1/billing"
     assert connection.webhook(home) == ("http://127.0.0.1:1/webhooks/stripe", "whsec_of_the_stack")
+
+
+def test_beside_a_stack_that_runs_only_what_it_does_not_know_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("STRIPE_API_KEY", raising=False)
+
+    class Settings(StripeSettings, KafkaSettings):
+        """Of a command that asks Stripe."""
+
+    with pytest.raises(SystemExit):
+        connection.settings(Settings, home)
+
+    assert capsys.readouterr().err == "settings: STRIPE_API_KEY: Field required\n"
 
 
 def test_without_either_the_missing_setting_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
