@@ -10,6 +10,7 @@ from collections import UserDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final, Self
 
 from msgspec.structs import replace
@@ -303,14 +304,14 @@ def _move(books: Books, before: Customer, after: Customer) -> tuple[Event, ...]:
 
 def _paid_again(books: Books, after: Customer) -> Iterable[Event]:
     """What a customer has paid, said under its new account: the last word on each counts."""
-    paid = [one for one, payment in books.payments.items() if payment.customer_id == after.customer_id]
-    for payment in map(books.payments.__getitem__, sorted(paid)):
+    paid = [payment for payment in books.payments.values() if payment.customer_id == after.customer_id]
+    for payment in sorted(paid, key=attrgetter("payment_id")):
         yield payments.changed(payment, About(after.account_id, payment.occurred_at))
-    owned = [one for one, piece in books.pieces.items() if piece.customer_id == after.customer_id]
-    for object_id in sorted(owned):
-        present = books.pieces[object_id].present
-        if present is not None:
-            yield from payments.shown(object_id, present.state, About(after.account_id, present.occurred_at))
+    owned = [piece for piece in books.pieces.values() if piece.customer_id == after.customer_id]
+    for piece in sorted(owned, key=attrgetter("object_id")):
+        if piece.present is not None:
+            about = About(after.account_id, piece.present.occurred_at)
+            yield from payments.shown(piece.object_id, piece.present.state, about)
 
 
 def _moved(present: tuple[str, Version], before: Customer, after: Customer) -> SubscriptionMoved:

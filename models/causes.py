@@ -8,7 +8,7 @@ piece knows of the owner all of them know.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final, NoReturn, Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from msgspec.structs import replace
 
@@ -51,7 +51,7 @@ class Pieces(dict[str, Piece]):
     def __init__(self, pieces: Mapping[str, Piece] | None = None) -> None:
         super().__init__()
         self._of_cause: dict[str, set[str]] = {}
-        self |= pieces or {}
+        self.update(pieces or {})
 
     def __setitem__(self, object_id: str, piece: Piece) -> None:
         before = self.get(object_id)
@@ -61,14 +61,14 @@ class Pieces(dict[str, Piece]):
             self._of_cause.setdefault(piece.cause_id, set()).add(object_id)
         super().__setitem__(object_id, piece)
 
-    def __ior__(self, pieces: Mapping[str, Piece]) -> Self:  # type: ignore[override, misc]  # Its own forgets the causes.
+    def update(self, pieces: Mapping[str, Piece]) -> None:  # type: ignore[override]  # Its own forgets the causes.
+        """Write all of these."""
         for object_id, piece in pieces.items():
             self[object_id] = piece
-        return self
 
-    def update(self, *_given: object, **_named: object) -> NoReturn:
-        """Not this way: a dictionary's own forgets the causes."""
-        raise NotImplementedError("write |=")
+    def __ior__(self, pieces: Mapping[str, Piece]) -> Self:  # type: ignore[override, misc]  # The same.
+        self.update(pieces)
+        return self
 
     def copy(self) -> "Pieces":
         """Pieces of its own."""

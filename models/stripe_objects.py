@@ -26,7 +26,8 @@ PREFIXES: Final = (
 )
 """What the types of facts begin with that show such an object."""
 
-WITHOUT_OBJECT: Final = frozenset({"invoice.upcoming", "invoice.will_be_due", "invoice.overdue"})
+UPCOMING: Final = "invoice.upcoming"
+WITHOUT_OBJECT: Final = frozenset({UPCOMING, "invoice.will_be_due", "invoice.overdue"})
 """A preview is no object yet (`models.upcoming_invoices`), and the other two tell what the invoice's own events do."""
 
 CUSTOMER_TYPES: Final = frozenset({"customer.created", "customer.updated", "customer.deleted"})

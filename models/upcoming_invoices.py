@@ -12,7 +12,7 @@ from models.base import Envelope, Model
 from models.events import InvoiceUpcoming
 from models.objects import Invoice
 
-TYPE: Final = "invoice.upcoming"
+TYPE: Final = stripe_objects.UPCOMING
 
 
 class UpcomingSeen(Model):

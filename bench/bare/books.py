@@ -86,25 +86,7 @@ class Batch:
             caused.append(self._say(event, INVOICE_UPCOMING, about, event.upcoming, account_id, seq))
         for kind, subject, state in shown.said if shown else ():
             caused.append(self._say(event, kind, subject, state, account_id, seq))
-        self.heard.append(
-            {
-                "account_id": account_id,
-                "account_seq": seq,
-                "fact_id": event.fact_id,
-                "type": event.type,
-                "subject": event.subject,
-                "customer_id": event.customer_id,
-                "account_hint": event.platform_id,
-                "occurred_at": event.created,
-                "received_at": event.received_at,
-                "api_version": event.api_version,
-                "slice": event.slice,
-                "outcome": "ignored" if event.slice is None else "applied",
-                "caused": "\n".join(caused),
-                "partition": event.partition,
-                "offset": event.offset,
-            }
-        )
+        self.heard.append(_journaled(event, account_id, seq, caused))
 
     def _shown(self, event: Event) -> Shown | None:
         """What an object's row is now, and what there is to say of it and of its payments."""
@@ -173,6 +155,26 @@ class Batch:
             }
         )
         return event_id
+
+
+def _journaled(event: Event, account_id: str | None, seq: int | None, caused: Sequence[str]) -> Row:
+    return {
+        "account_id": account_id,
+        "account_seq": seq,
+        "fact_id": event.fact_id,
+        "type": event.type,
+        "subject": event.subject,
+        "customer_id": event.customer_id,
+        "account_hint": event.platform_id,
+        "occurred_at": event.created,
+        "received_at": event.received_at,
+        "api_version": event.api_version,
+        "slice": event.slice,
+        "outcome": "ignored" if event.slice is None else "applied",
+        "caused": "\n".join(caused),
+        "partition": event.partition,
+        "offset": event.offset,
+    }
 
 
 class BareBooks:

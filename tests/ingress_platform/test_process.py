@@ -155,6 +155,24 @@ def test_an_origin_that_is_none_is_refused(bench: Bench, monkeypatch: pytest.Mon
         PlatformSettings()
 
 
+@pytest.mark.parametrize(
+    ("told", "callers"),
+    [
+        ({}, 20),
+        ({"STRIPE_REQUESTS_PER_SECOND": "80"}, 80),
+        ({"STRIPE_REQUESTS_PER_SECOND": "0.2"}, 1),
+        ({"STRIPE_REQUESTS_PER_SECOND": "80", "STRIPE_CALLERS_MAX": "5"}, 5),
+    ],
+)
+def test_as_many_ask_at_once_as_may_ask_in_a_second_unless_it_is_said(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, told: dict[str, str], callers: int
+) -> None:
+    for name, value in environment(bench, **told).items():
+        monkeypatch.setenv(name, value)
+
+    assert PlatformSettings().callers_max == callers
+
+
 def test_in_production_people_come_back_by_https_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     told = environment(bench, BILLING_ENVIRONMENT="production", STRIPE_API_BASE=STRIPE_API_BASE)
     for name, value in told.items():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ops.local.providers import KafkaServer
 from store.records import Record
-from streams.app import PARTITION_FETCH_BYTES_MAX
+from streams.app import PARTITION_FETCH_BYTES_MAX, POLL_RECORDS_MAX
 from streams.progress import Progress
 from streams.transport import IN_HAND_RECORDS_MAX, IN_HAND_ROUNDS
 from tests.streams.support import Books, Worker, books_settings, new_group, produce, until, worker
@@ -49,14 +49,21 @@ async def test_what_is_in_hand_is_bounded_and_fausts_own_buffer_never_full(
     for partition in range(2):
         await produce(kafka, name, [b"small"] * 2 * IN_HAND_RECORDS_MAX, partition)
     books.open.clear()
+    in_hand, take = [], books.take
+
+    async def take_and_look(records: Sequence[Record]) -> None:
+        await take(records)
+        await asyncio.sleep(0)  # Whoever fetches may go on.
+        in_hand.append(sum(running.app.consumer.in_hand))
+
+    books.take = take_and_look  # type: ignore[method-assign]
     async with worker(books_settings(kafka, new_group()), name, books) as running:
         try:
             await until(lambda: sum(running.app.consumer.in_hand) >= IN_HAND_RECORDS_MAX)
-            await asyncio.sleep(0.3)  # For more to come, if it did.
-            assert sum(running.app.consumer.in_hand) <= IN_HAND_RECORDS_MAX + 500
         finally:
             books.open.set()
         await until(lambda: len(books.taken) == 4 * IN_HAND_RECORDS_MAX)
+        assert max(in_hand) <= IN_HAND_RECORDS_MAX + POLL_RECORDS_MAX
         assert running.app.monitor.topic_buffer_full == {}
         for queue in (channel.queue for channel in running.app.topics):
             assert queue.pressure_high_size > IN_HAND_RECORDS_MAX + PARTITIONS

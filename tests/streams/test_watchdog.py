@@ -17,6 +17,7 @@ from tests.streams.support import Books, books_settings, new_group, produce, unt
 
 MakeTopic = Callable[..., Awaitable[str]]
 QUICK_SECONDS = 1.0
+MANY = 500
 
 
 def watchdog(bootstrap_servers: str, topic: str, progress: Progress, ended: list[str]) -> Watchdog:
@@ -102,15 +103,20 @@ async def test_a_transactions_marker_at_the_logs_end_is_nothing_to_be_stuck_at(
     assert await look_until_it_bites(dog) == f"stuck for {QUICK_SECONDS} s: {Behind(name, 0, 0)}"
 
 
+async def behind_in_two_partitions(kafka: KafkaServer, topic: MakeTopic) -> tuple[str, Progress, Watchdog]:
+    """A worker that has taken nothing yet: of many records in one partition, and of one in the other."""
+    name, progress = await topic(partitions=2), Progress()
+    await produce(kafka, name, [b"fact"] * MANY, partition=0)
+    await produce(kafka, name, [b"fact"], partition=1)
+    progress.assigned({(name, 0): 0, (name, 1): 0})
+    return name, progress, watchdog(kafka.bootstrap_servers, name, progress, [])
+
+
 async def test_a_partition_whose_turn_others_come_before_is_not_stuck_while_they_get_on(
     kafka: KafkaServer, topic: MakeTopic
 ) -> None:
-    name, progress = await topic(partitions=2), Progress()
-    await produce(kafka, name, [b"fact"] * 100, partition=0)
-    await produce(kafka, name, [b"fact"], partition=1)
-    dog = watchdog(kafka.bootstrap_servers, name, progress, [])
-    progress.assigned({(name, 0): 0, (name, 1): 0})
-    progress.handed((name, 0), 100)
+    name, progress, dog = await behind_in_two_partitions(kafka, topic)
+    progress.handed((name, 0), MANY)
     progress.handed((name, 1), 1)
 
     for offset in range(15):
@@ -126,14 +132,10 @@ async def test_a_partition_whose_turn_others_come_before_is_not_stuck_while_they
 async def test_a_partition_that_others_have_overtaken_is_stuck_however_they_get_on(
     kafka: KafkaServer, topic: MakeTopic
 ) -> None:
-    name, progress = await topic(partitions=2), Progress()
-    await produce(kafka, name, [b"fact"] * 500, partition=0)
-    await produce(kafka, name, [b"fact"], partition=1)
-    dog = watchdog(kafka.bootstrap_servers, name, progress, [])
-    progress.assigned({(name, 0): 0, (name, 1): 0})
+    name, progress, dog = await behind_in_two_partitions(kafka, topic)
     progress.handed((name, 1), 1)  # And nobody ever hears of it again.
 
-    for offset in range(500):
+    for offset in range(MANY):
         progress.handed((name, 0), offset + 1)
         progress.committed([Record(name, 0, offset, 0, b"key", b"", {})])
         if reason := await dog.look():
