@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final, LiteralString
 
 import psycopg
+from msgspec.structs import asdict
 
 from bench.corpus import Corpus, known_ids, lives
 from bench.trial import Mix
 from models import books, envelopes, stripe_events
-from models.base import ENVELOPE_HEADER, Envelope
+from models.base import ENVELOPE_HEADER, Envelope, as_json
 from models.books import Books, Heard
 from models.customers import account_of_customer, stranger
 from models.stripe_events import SLICE_VERSION, Fact
@@ -161,18 +162,18 @@ def _rows(catalog_file: Path) -> dict[str, object]:
     heard, version = _hear(fact_about(0), catalog_file)
     envelope, body = heard.fact.envelope, heard.fact.body
     assert body is not None, "the load is about subscriptions"
-    state = version.state.model_dump()
+    state = asdict(version.state)
     return {
         **state,
-        **envelope.model_dump(include={"type", "subject", "occurred_at", "received_at", "api_version"}),
+        **{name: getattr(envelope, name) for name in ("type", "subject", "occurred_at", "received_at", "api_version")},
         "customer_id": envelope.customer,
         "schema_version": envelope.schema_version,
         "source": envelope.source.value,
         "said_to": SUBSCRIPTIONS.name,
         "slice_version": SLICE_VERSION,
-        "slice": body.model_dump_json(),
+        "slice": as_json(body),
         "rank": version.rank,
-        "before": version.before.model_dump_json() if version.before else None,
+        "before": as_json(version.before) if version.before else None,
         "outcome": heard.outcome.value,
         "status": version.state.status.value,
     }

@@ -12,7 +12,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from models.base import Decision, Envelope, Model, Moment
+from msgspec.structs import replace
+
+from models.base import Decision, Envelope, Moment, Value
 from models.events import AlertRaised, Rule
 
 CUSTOMER_DELETED: Final = "customer.deleted"
@@ -20,7 +22,7 @@ ACCOUNT_IDS_KEPT: Final = 10_000  # A fact asks for its account several times, a
 TYPES: Final = frozenset({"customer.created", "customer.updated", CUSTOMER_DELETED})
 
 
-class Customer(Model):
+class Customer(Value, frozen=True, kw_only=True):
     """What we believe of one customer of Stripe's."""
 
     customer_id: str
@@ -60,13 +62,12 @@ def decide(before: Customer, heard: Envelope) -> Decision[Customer, AlertRaised]
 def _named(before: Customer, heard: Envelope) -> Customer:
     if heard.account is None or not _earlier(heard, before.named_at, before.named_by):
         return before
-    return before.model_copy(
-        update={
-            "account_id": account_of_platform(heard.account),
-            "platform_id": heard.account,
-            "named_at": heard.occurred_at,
-            "named_by": heard.id,
-        }
+    return replace(
+        before,
+        account_id=account_of_platform(heard.account),
+        platform_id=heard.account,
+        named_at=heard.occurred_at,
+        named_by=heard.id,
     )
 
 
@@ -77,7 +78,7 @@ def _earlier(heard: Envelope, named_at: datetime | None, named_by: str | None) -
 def _deleted(before: Customer, heard: Envelope) -> Customer:
     if heard.type != CUSTOMER_DELETED or (before.deleted_at and before.deleted_at <= heard.occurred_at):
         return before
-    return before.model_copy(update={"deleted_at": heard.occurred_at})
+    return replace(before, deleted_at=heard.occurred_at)
 
 
 def _two_names(after: Customer, heard: Envelope) -> AlertRaised:

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Final
 
+from msgspec.structs import asdict
+
 from models import stripe_events, stripe_objects, subscriptions
 from models.base import Model
 from models.catalog import Catalog
@@ -49,6 +51,6 @@ def between(kind: str, object_id: str, ours: LineState | None, theirs: LineState
     """How the two are apart, if they are."""
     if ours is None:
         return Drift(kind=kind, object_id=object_id, why=Why.MISSING)
-    fields = tuple(sorted(name for name, value in theirs if getattr(ours, name) != value))
+    fields = tuple(sorted(name for name, value in asdict(theirs).items() if getattr(ours, name) != value))
     told = tuple(name for name in fields if name not in TOLD_BY_SOME_VERSIONS)
     return Drift(kind=kind, object_id=object_id, why=Why.DIFFERENT, fields=told) if told else None

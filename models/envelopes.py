@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from models.base import SCHEMA_VERSION, Envelope, Identifier, Source, headers_of
+from models.base import Envelope, Identifier, Source, headers_of
 
 THIN_EVENT: Final = "v2.core.event"
 CUSTOMER: Final = "customer"
@@ -100,25 +100,7 @@ class _Usual(msgspec.Struct):
     account: _Id | None = None
 
 
-class _Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """`Envelope`'s fields in its order, to be written."""
-
-    source: str
-    id: str
-    type: str
-    subject: str | None = None
-    customer: str | None = None
-    account: str | None = None
-    occurred_at: datetime
-    received_at: datetime
-    api_version: str | None = None
-    livemode: bool
-    stripe_account: str | None = None
-    schema_version: int
-
-
 _READER: Final = msgspec.json.Decoder(_Usual)
-_WRITER: Final = msgspec.json.Encoder()
 
 
 class Misfit(StrEnum):
@@ -144,23 +126,21 @@ def _read_usual(body: bytes, received_at: datetime) -> Written | None:
         return None
     shown = event.data.object
     customer = shown.id if shown.object == CUSTOMER else shown.customer
-    text = _WRITER.encode(
-        _Envelope(
-            source=Source.STRIPE.value,
-            id=event.id,
-            type=event.type,
-            subject=shown.id,
-            customer=customer,
-            account=shown.metadata.account_id if shown.metadata else None,
-            occurred_at=datetime.fromtimestamp(event.created, UTC),
-            received_at=received_at,
-            api_version=event.api_version,
-            livemode=event.livemode,
-            stripe_account=event.account,
-            schema_version=SCHEMA_VERSION,
-        )
+    envelope = Envelope(
+        source=Source.STRIPE,
+        id=event.id,
+        type=event.type,
+        subject=shown.id,
+        customer=customer,
+        account=shown.metadata.account_id if shown.metadata else None,
+        occurred_at=datetime.fromtimestamp(event.created, UTC),
+        received_at=received_at,
+        api_version=event.api_version,
+        livemode=event.livemode,
+        stripe_account=event.account,
     )
-    return Written(event.id, customer or shown.id, event.livemode, text) if _PLAIN.fullmatch(text) else None
+    written = Written.of(envelope)
+    return written if _PLAIN.fullmatch(written.text) else None
 
 
 def read_leniently(body: bytes, received_at: datetime, *, livemode: bool) -> Written | Misfit:
@@ -171,16 +151,19 @@ def read_leniently(body: bytes, received_at: datetime, *, livemode: bool) -> Wri
     fact_id, fact_type = _identifier(event.get("id")), _identifier(event.get("type"))
     if fact_id is None or fact_type is None:
         return Misfit.NO_IDENTITY
+    about = _about(event)
     envelope = Envelope(
         source=Source.STRIPE,
         id=fact_id,
         type=fact_type,
+        subject=about.subject,
+        customer=about.customer,
+        account=about.account,
         occurred_at=_moment(event.get("created")) or received_at,
         received_at=received_at,
         api_version=_identifier(event.get("api_version")),
         livemode=event["livemode"] if isinstance(event.get("livemode"), bool) else livemode,
         stripe_account=_identifier(event.get("account")),
-        **_about(event),
     )
     return Written.of(envelope)
 
@@ -204,13 +187,19 @@ def _nothing(_: str) -> None:
     """A number that no field of the envelope can be, so it need not be read."""
 
 
-def _about(event: dict[str, Any]) -> dict[str, str | None]:
+class _About(NamedTuple):
+    subject: str | None
+    customer: str | None = None
+    account: str | None = None
+
+
+def _about(event: dict[str, Any]) -> _About:
     """Whom and what the event is about.  A thin event names the object and does not show it."""
     if event.get("object") == THIN_EVENT:
         related = _object(event.get("related_object"))
-        return {"subject": _identifier(related.get("id"))}
+        return _About(_identifier(related.get("id")))
     shown = _object(_object(event.get("data")).get("object"))
-    return {"subject": _identifier(shown.get("id")), "customer": _customer(shown), "account": _account(shown)}
+    return _About(_identifier(shown.get("id")), _customer(shown), _account(shown))
 
 
 def _customer(shown: dict[str, Any]) -> str | None:

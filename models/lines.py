@@ -24,9 +24,9 @@ from itertools import groupby
 from operator import ne
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
-from models.base import Model, Note, Refusal, Value
+from models.base import Note, Refusal, Value
 
 CHAIN_FACTS_MAX: Final = 9
 """So many facts of one second and rank are put in order by their chain; a larger crowd is ordered by tie and id."""
@@ -38,7 +38,7 @@ FIRST: Final = 0
 """The rank of what is the first of its object: nothing was before it, so it fits behind anything."""
 
 
-class LineState(Model):
+class LineState(Value, frozen=True):
     """An object as one fact showed it."""
 
     @property
@@ -248,5 +248,4 @@ def _misfits(previous: Version[StateT] | None, version: Version[StateT]) -> int:
     if previous is None or version.rank == FIRST:
         return 0
     expected = version.before or version.state
-    # Asked of every pair of a crowd; pydantic keeps fields in the order of their declaration.
-    return sum(map(ne, vars(previous.state).values(), vars(expected).values()))
+    return sum(map(ne, astuple(previous.state), astuple(expected)))

@@ -6,11 +6,9 @@ has ended.  (https://docs.stripe.com/api)
 """
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
-from pydantic import Field
-
-from models.base import Identifier, Model, Moment
+from models.base import Identifier, Moment, Value
 from models.lines import FIRST, LineState
 from models.money import Currency
 
@@ -54,8 +52,10 @@ OF_PAYMENTS: Final = frozenset(
 """The kinds that tell of a payment.  Each belongs to somebody, whether or not it says to whom."""
 
 
-class _Object(LineState):
+class _Object(LineState, frozen=True, kw_only=True, tag_field="kind"):
     """What all of them have."""
+
+    kind: ClassVar[Kind]
 
     livemode: bool
 
@@ -86,10 +86,10 @@ _INTENT_RANKS: Final = {
 _FAILED_INTENT_RANK: Final = 4
 
 
-class PaymentIntent(_Object):
+class PaymentIntent(_Object, frozen=True, kw_only=True, tag=Kind.PAYMENT_INTENT.value):
     """An attempt to be paid once, however many charges it takes."""
 
-    kind: Literal[Kind.PAYMENT_INTENT] = Kind.PAYMENT_INTENT
+    kind: ClassVar[Kind] = Kind.PAYMENT_INTENT
     status: str
     currency: Currency
     amount_minor: int
@@ -122,10 +122,10 @@ class PaymentIntent(_Object):
         return _named(self.latest_charge_id, self.invoice_id)
 
 
-class Charge(_Object):
+class Charge(_Object, frozen=True, kw_only=True, tag=Kind.CHARGE.value):
     """One try at a card or a bank account, and what was given back of it."""
 
-    kind: Literal[Kind.CHARGE] = Kind.CHARGE
+    kind: ClassVar[Kind] = Kind.CHARGE
     status: str
     currency: Currency
     amount_minor: int
@@ -156,10 +156,10 @@ class Charge(_Object):
 _REFUND_RANKS: Final = {"pending": 0, "requires_action": 1, "succeeded": 2, "failed": 3, "canceled": 3}
 
 
-class Refund(_Object):
+class Refund(_Object, frozen=True, kw_only=True, tag=Kind.REFUND.value):
     """Money on its way back.  One that succeeded may still fail, days later."""
 
-    kind: Literal[Kind.REFUND] = Kind.REFUND
+    kind: ClassVar[Kind] = Kind.REFUND
     status: str
     currency: Currency
     amount_minor: int
@@ -201,10 +201,10 @@ _DISPUTE_RANKS: Final = {
 }
 
 
-class Dispute(_Object):
+class Dispute(_Object, frozen=True, kw_only=True, tag=Kind.DISPUTE.value):
     """A cardholder's bank asks for the money back, or only asks."""
 
-    kind: Literal[Kind.DISPUTE] = Kind.DISPUTE
+    kind: ClassVar[Kind] = Kind.DISPUTE
     status: str
     currency: Currency
     amount_minor: int
@@ -236,10 +236,10 @@ class Dispute(_Object):
 _INVOICE_RANKS: Final = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
 
 
-class Invoice(_Object):
+class Invoice(_Object, frozen=True, kw_only=True, tag=Kind.INVOICE.value):
     """What is owed, and whether it was paid."""
 
-    kind: Literal[Kind.INVOICE] = Kind.INVOICE
+    kind: ClassVar[Kind] = Kind.INVOICE
     status: str
     currency: Currency
     subscription_id: Identifier | None
@@ -273,10 +273,10 @@ class Invoice(_Object):
         return (*self.payment_intent_ids, *_named(self.charge_id))
 
 
-class InvoicePayment(_Object):
+class InvoicePayment(_Object, frozen=True, kw_only=True, tag=Kind.INVOICE_PAYMENT.value):
     """Which intent pays which invoice: since basil nothing else tells."""
 
-    kind: Literal[Kind.INVOICE_PAYMENT] = Kind.INVOICE_PAYMENT
+    kind: ClassVar[Kind] = Kind.INVOICE_PAYMENT
     status: str
     invoice_id: Identifier
     payment_intent_id: Identifier | None
@@ -294,10 +294,10 @@ class InvoicePayment(_Object):
         return _named(self.invoice_id, self.payment_intent_id, self.charge_id)
 
 
-class CheckoutSession(_Object):
+class CheckoutSession(_Object, frozen=True, kw_only=True, tag=Kind.CHECKOUT_SESSION.value):
     """A page of Stripe's on which somebody pays, subscribes, or leaves."""
 
-    kind: Literal[Kind.CHECKOUT_SESSION] = Kind.CHECKOUT_SESSION
+    kind: ClassVar[Kind] = Kind.CHECKOUT_SESSION
     mode: str
     status: str
     payment_status: str
@@ -327,10 +327,10 @@ class CheckoutSession(_Object):
         return _named(self.payment_intent_id, self.invoice_id)
 
 
-class FraudWarning(_Object):
+class FraudWarning(_Object, frozen=True, kw_only=True, tag=Kind.FRAUD_WARNING.value):
     """A card network believes that a charge is fraud; nobody has asked for the money yet."""
 
-    kind: Literal[Kind.FRAUD_WARNING] = Kind.FRAUD_WARNING
+    kind: ClassVar[Kind] = Kind.FRAUD_WARNING
     charge_id: Identifier
     payment_intent_id: Identifier | None
     fraud_type: str | None
@@ -342,10 +342,10 @@ class FraudWarning(_Object):
         return _named(self.charge_id, self.payment_intent_id)
 
 
-class CustomerProfile(_Object):
+class CustomerProfile(_Object, frozen=True, kw_only=True, tag=Kind.CUSTOMER.value):
     """A customer, as far as it is nobody's secret."""
 
-    kind: Literal[Kind.CUSTOMER] = Kind.CUSTOMER
+    kind: ClassVar[Kind] = Kind.CUSTOMER
     default_payment_method_id: Identifier | None
     delinquent: bool
     deleted: bool
@@ -357,10 +357,10 @@ class CustomerProfile(_Object):
         return self.deleted
 
 
-class PaymentMethod(_Object):
+class PaymentMethod(_Object, frozen=True, kw_only=True, tag=Kind.PAYMENT_METHOD.value):
     """How somebody pays: what a receipt would show of a card, and no more."""
 
-    kind: Literal[Kind.PAYMENT_METHOD] = Kind.PAYMENT_METHOD
+    kind: ClassVar[Kind] = Kind.PAYMENT_METHOD
     type: str
     customer_id: Identifier | None  # None: detached.
     brand: str | None
@@ -369,18 +369,18 @@ class PaymentMethod(_Object):
     exp_year: int | None
 
 
-class Product(_Object):
+class Product(_Object, frozen=True, kw_only=True, tag=Kind.PRODUCT.value):
     """Something that is sold."""
 
-    kind: Literal[Kind.PRODUCT] = Kind.PRODUCT
+    kind: ClassVar[Kind] = Kind.PRODUCT
     active: bool
     plan: str | None  # `metadata.plan`.
 
 
-class Price(_Object):
+class Price(_Object, frozen=True, kw_only=True, tag=Kind.PRICE.value):
     """For how much it is sold."""
 
-    kind: Literal[Kind.PRICE] = Kind.PRICE
+    kind: ClassVar[Kind] = Kind.PRICE
     active: bool
     lookup_key: Identifier | None
     product_id: Identifier | None
@@ -391,7 +391,7 @@ class Price(_Object):
     plan: str | None  # `metadata.plan`.
 
 
-class Phase(Model):
+class Phase(Value, frozen=True, kw_only=True):
     """One part of a schedule: which prices from when to when."""
 
     starts_at: Moment
@@ -399,10 +399,10 @@ class Phase(Model):
     price_ids: tuple[Identifier, ...]
 
 
-class Schedule(_Object):
+class Schedule(_Object, frozen=True, kw_only=True, tag=Kind.SCHEDULE.value):
     """What will change in a subscription, and when."""
 
-    kind: Literal[Kind.SCHEDULE] = Kind.SCHEDULE
+    kind: ClassVar[Kind] = Kind.SCHEDULE
     status: str
     subscription_id: Identifier | None
     phases: tuple[Phase, ...]
@@ -413,7 +413,7 @@ class Schedule(_Object):
         return self.status in {"completed", "released", "canceled"}
 
 
-State: TypeAlias = Annotated[
+State: TypeAlias = (
     PaymentIntent
     | Charge
     | Refund
@@ -426,12 +426,11 @@ State: TypeAlias = Annotated[
     | PaymentMethod
     | Product
     | Price
-    | Schedule,
-    Field(discriminator="kind"),
-]
+    | Schedule
+)
 
 
-class ObjectSeen(Model):
+class ObjectSeen(Value, frozen=True, kw_only=True):
     """What one event shows: the object after the change and, where Stripe told it, before."""
 
     object_id: Identifier

@@ -16,9 +16,10 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from models import objects
-from models.base import Identifier, Model, Moment, Value
+from models.base import Identifier, Moment, Value
 from models.causes import Piece, owner_of
 from models.events import DisputeChanged, Event, InvoiceChanged, PaymentChanged, PaymentMerged, RefundChanged
+from models.lines import LineState
 from models.money import Currency, MinorUnits
 
 
@@ -39,7 +40,7 @@ class Status(StrEnum):
     CANCELED = "canceled"
 
 
-class Payment(Model):
+class Payment(Value, frozen=True, kw_only=True):
     """One payment.  Amounts are in minor units of its currency; what is tax and discount is told beside the amount."""
 
     payment_id: Identifier
@@ -140,7 +141,7 @@ class _Cause:
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._owner = owner_of(pieces)
         self._shown = {one.object_id: one.present for one in pieces if one.present is not None}
-        self._by_kind: dict[type[Model], dict[str, Any]] = {}
+        self._by_kind: dict[type[LineState], dict[str, Any]] = {}
         for object_id, present in sorted(self._shown.items()):
             self._by_kind.setdefault(type(present.state), {})[object_id] = present.state
         self.intents = self._all(objects.PaymentIntent)
@@ -368,15 +369,15 @@ def shown(object_id: str, state: objects.State, about: About) -> tuple[Event, ..
     return (event(subject=object_id, account_id=about.account_id, as_of=about.as_of, **told),)
 
 
-_TOLD_OF_PAYMENTS: Final = tuple(PaymentChanged.model_fields.keys() & Payment.model_fields.keys())
+_TOLD_OF_PAYMENTS: Final = tuple(PaymentChanged.model_fields.keys() & set(Payment.__struct_fields__))
 
 
-_SHOWN: Final[Mapping[type[Model], type[Event]]] = {
+_SHOWN: Final[Mapping[type[LineState], type[Event]]] = {
     objects.Refund: RefundChanged,
     objects.Dispute: DisputeChanged,
     objects.Invoice: InvoiceChanged,
 }
 
 _TOLD_OF_OBJECTS: Final = {
-    event: tuple(event.model_fields.keys() & state.model_fields.keys()) for state, event in _SHOWN.items()
+    event: tuple(event.model_fields.keys() & set(state.__struct_fields__)) for state, event in _SHOWN.items()
 }

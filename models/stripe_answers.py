@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from models.base import Identifier, Model
+from models.base import Identifier, Value
 from models.lines import ANSWER_PREFIX
 from models.stripe_slices import StripeSlice
 
@@ -31,7 +31,7 @@ FAILED_REQUEST: Final = "stripe_request"
 """What stands for an object in a failure; Stripe has none of that name."""
 
 
-class AskedInVain(Model):
+class AskedInVain(Value, frozen=True, kw_only=True):
     """What Stripe would not show, and why: a code of its own, or of ours."""
 
     object_id: Identifier

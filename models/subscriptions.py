@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from msgspec.structs import asdict
+
 from models import lines
 from models.base import Decision, Envelope, Moment
 from models.catalog import Catalog, Offer
@@ -45,7 +47,7 @@ assert set(ARROWS) == set(Status), "every status has its arrows, even if none"
 ENDS: Final = frozenset(status for status, arrows in ARROWS.items() if not arrows)
 
 
-class State(LineState):
+class State(LineState, frozen=True, kw_only=True):
     """A subscription as we show it: what `reports.subscriptions` and our events are made of."""
 
     customer_id: str
@@ -128,14 +130,14 @@ def state_of(seen: Snapshot, catalog: Catalog) -> State:
 def changed(version: Version, *, subscription_id: str, account_id: str) -> SubscriptionChanged:
     """The event that says how the subscription is now."""
     return SubscriptionChanged(
-        subject=subscription_id, account_id=account_id, as_of=version.occurred_at, **dict(version.state)
+        subject=subscription_id, account_id=account_id, as_of=version.occurred_at, **asdict(version.state)
     )
 
 
 def amended(version: Version, *, subscription_id: str, account_id: str) -> SubscriptionAmended:
     """The event that says how the subscription was once."""
     return SubscriptionAmended(
-        subject=subscription_id, account_id=account_id, as_of=version.occurred_at, **dict(version.state)
+        subject=subscription_id, account_id=account_id, as_of=version.occurred_at, **asdict(version.state)
     )
 
 

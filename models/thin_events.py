@@ -6,7 +6,7 @@ What Stripe shows then is a fact like any other, and the books believe that.
 
 from typing import Final
 
-from models.base import Identifier, Model
+from models.base import Identifier, Value
 from models.stripe_slices import StripeSlice
 
 THIN_EVENT: Final = "v2.core.event"
@@ -14,7 +14,7 @@ PREFIXES: Final = ("v1.", "v2.")
 """What the types of thin events begin with: the version of the API that their object is of."""
 
 
-class ThinSeen(Model):
+class ThinSeen(Value, frozen=True, kw_only=True):
     """Which object something happened to.  `object_kind` is Stripe's word for it, such as `charge`."""
 
     object_kind: Identifier

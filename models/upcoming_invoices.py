@@ -8,14 +8,14 @@ told.
 from typing import Final
 
 from models import stripe_objects
-from models.base import Envelope, Model
+from models.base import Envelope, Value
 from models.events import InvoiceUpcoming
 from models.objects import Invoice
 
 TYPE: Final = stripe_objects.UPCOMING
 
 
-class UpcomingSeen(Model):
+class UpcomingSeen(Value, frozen=True, kw_only=True):
     """What the next invoice would be.  Until basil it has no id, and since then one that nobody can look up."""
 
     upcoming: Invoice

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
+from msgspec import to_builtins
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
@@ -261,7 +262,7 @@ async def _document(database: Database, one: ParkedFact) -> dict[str, Any]:
         "topic": one.origin.topic,
         "partition": one.origin.partition,
         "topic_offset": one.origin.offset,
-        "envelope": one.envelope.model_dump(mode="json", exclude_none=True),
+        "envelope": to_builtins(one.envelope),
     }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
+from msgspec import convert
+
 from models.customers import Customer, account_of_customer
 from runtime.failures import Transient
 from store.arrays import Bigints, Booleans, Moments, Texts
@@ -130,7 +132,7 @@ async def read_customers(locked: Cursor, asked: Collection[str]) -> Locked:
     """
     rows = await locked.fetchall()
     new = frozenset(row["customer_id"] for row in rows if row.pop("new"))
-    customers = {row["customer_id"]: Customer.model_validate(row) for row in rows}
+    customers = {row["customer_id"]: convert(row, Customer) for row in rows}
     _require_all(customers, asked, "customer")
     return Locked(customers, new)
 

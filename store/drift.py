@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
+from msgspec import convert
+
 from models.lines import LineState
 from models.subscriptions import State
 from store.arrays import Texts
@@ -63,7 +65,7 @@ async def subscriptions(database: Database, subscription_ids: Sequence[str]) -> 
     held: dict[str, Held] = {}
     for row in rows:
         subscription_id, as_of = row.pop("subscription_id"), row.pop("occurred_at")
-        held[subscription_id] = Held(State.model_validate(row), as_of)
+        held[subscription_id] = Held(convert(row, State), as_of)
     return held
 
 
@@ -71,15 +73,13 @@ async def objects(database: Database, object_ids: Sequence[str]) -> dict[str, He
     """The present of these objects, of those that we were shown."""
     async with database.connection() as connection:
         rows = await (await connection.execute(OBJECTS, {"object_ids": Texts(object_ids)})).fetchall()
-    return {
-        row["object_id"]: Held(STATE.validate_json(row["state"], extra="ignore"), row["occurred_at"]) for row in rows
-    }
+    return {row["object_id"]: Held(STATE.decode(row["state"]), row["occurred_at"]) for row in rows}
 
 
 async def living(database: Database, kind: str) -> AsyncIterator[str]:
     """The ids of all objects of a kind that we believe to be there still, in their order."""
     async for row in _each(database, OF_KIND, {"kind": kind}):
-        if not STATE.validate_json(row["state"], extra="ignore").ended:
+        if not STATE.decode(row["state"]).ended:
             yield row["object_id"]
 
 

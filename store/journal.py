@@ -7,6 +7,8 @@ never the body.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, LiteralString
 
+from msgspec import convert
+
 from models import stripe_events
 from models.base import Envelope
 from models.books import Heard
@@ -94,4 +96,4 @@ async def read(database: Database) -> AsyncIterator[Fact]:
 def _fact(row: Mapping[str, Any]) -> Fact:
     told = {name: value for name, value in row.items() if name != "slice"}
     body = stripe_events.as_read(row["slice"]) if row["slice"] else None
-    return Fact(envelope=Envelope.model_validate(told), body=body)
+    return Fact(envelope=convert(told, Envelope), body=body)

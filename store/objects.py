@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, LiteralString, NamedTuple
 
-from pydantic import TypeAdapter
+from msgspec.json import Decoder
 
+from models.base import as_json
 from models.causes import ObjectLine, Piece, Present
 from models.lines import Second, Version
 from models.objects import State
@@ -14,7 +15,8 @@ from models.payments import Payment
 from store.arrays import Bigints, Booleans, Moments, Texts
 from store.postgres import Connection, Cursor
 
-STATE: Final = TypeAdapter[State](State)
+STATE: Final[Decoder[State]] = Decoder(State)
+PAYMENT: Final = Decoder(Payment)
 STATES_KEPT: Final = 4_096
 """An object's present is its last version, too, and its cause is loaded again soon.  Each takes 2 KB or so."""
 
@@ -36,7 +38,7 @@ LOAD: Final[LiteralString] = """
         SELECT object_id FROM stripe_objects WHERE cause_id = ANY(ARRAY(SELECT cause_id FROM named))
     )
     SELECT o.object_id, o.cause_id, o.customer_id, o.account_id, o.ownerless, o.fact_id, o.occurred_at, o.state,
-           to_jsonb(p) AS payment
+           to_jsonb(p)::text AS payment
     FROM wanted
     JOIN stripe_objects AS o USING (object_id)
     LEFT JOIN payments AS p ON p.payment_id = o.object_id
@@ -112,7 +114,7 @@ async def read(loaded: Cursor) -> Loaded:
         payment = row.pop("payment")
         found.pieces[row["object_id"]] = _piece(row)
         if payment is not None:
-            found.payments[row["object_id"]] = Payment.model_validate(payment, extra="ignore")
+            found.payments[row["object_id"]] = PAYMENT.decode(payment)
     return found
 
 
@@ -158,7 +160,7 @@ async def save(connection: Connection, before: Mapping[str, Piece], after: Mappi
                 "ownerless": Booleans.of(changed, "ownerless"),
                 "fact_ids": Texts(one.fact_id if one else None for one in shown),
                 "occurred_ats": Moments(one.occurred_at if one else None for one in shown),
-                "states": Texts(one.state.model_dump_json() if one else None for one in shown),
+                "states": Texts(as_json(one.state) if one else None for one in shown),
             },
         )
 
@@ -218,8 +220,8 @@ def _version(row: Mapping[str, Any]) -> Version[State]:
 @lru_cache(maxsize=STATES_KEPT)
 def _state(stored: str) -> State:
     """A state as some release of ours has stored it, which may know more fields than this one."""
-    return STATE.validate_json(stored, extra="ignore")
+    return STATE.decode(stored)
 
 
 def _json(state: State | None) -> str | None:
-    return state.model_dump_json() if state else None
+    return as_json(state) if state else None

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
-from models.base import Envelope
+from models.base import Envelope, as_json
 from runtime.keys import Keyring
 from store.arrays import Bigints, Booleans, Byteas, Moments, Texts
 from store.customers import Whose
 from store.postgres import Connection, Cursor, Database
-from store.records import Arrival, Origin, as_stored
+from store.records import Arrival, Origin
 
 LANES: Final[LiteralString] = """
     SELECT lane, customer_id FROM parked_facts WHERE lane = ANY(%(named)b::text[])
@@ -182,7 +182,7 @@ async def write(connection: Connection, group: str, parked: Sequence[Parked], st
             "roots": Booleans.of(parked, "root"),
             "account_ids": Texts.of(parked, "account_id"),
             "customer_ids": Texts.of(arrivals, "envelope.customer"),
-            "envelopes": Texts(arrival.envelope.model_dump_json() for arrival in arrivals),
+            "envelopes": Texts(as_json(arrival.envelope) for arrival in arrivals),
             "types": Texts.of(arrivals, "envelope.type"),
             "api_versions": Texts.of(arrivals, "envelope.api_version"),
             "occurred_ats": Moments.of(arrivals, "envelope.occurred_at"),
@@ -207,7 +207,7 @@ async def quarantine(connection: Connection, copy: Arrival, store_keys: Keyring)
             "source": copy.envelope.source.value,
             "fact_id": copy.envelope.id,
             "digest": copy.content_sha256,
-            "envelope": copy.envelope.model_dump_json(),
+            "envelope": as_json(copy.envelope),
             "sealed": sealed,
             "key_id": key_id,
             "opened": copy.opened,
@@ -261,7 +261,7 @@ def _parked_fact(row: Mapping[str, Any]) -> ParkedFact:
     same = {name: row[name] for name in ("parked_id", "lane", "root", "account_id", "reason", "attempts", "parked_at")}
     return ParkedFact(
         **same,
-        envelope=as_stored(Envelope, row["envelope"]),
+        envelope=Envelope.read(row["envelope"]),
         origin=Origin(row["topic"], row["partition"], row["topic_offset"]),
         sealed=row["sealed"],
         key_id=row["key_id"],

@@ -24,7 +24,7 @@ _COLUMNS: Final[Mapping[str, tuple[type[Column], str]]] = {
     "occurred_at": (Moments, "occurred_at"),
     "livemode": (Booleans, "livemode"),
 }
-assert set(_COLUMNS) == set(Payment.model_fields), "every field of a payment has its column"
+assert set(_COLUMNS) == set(Payment.__struct_fields__), "every field of a payment has its column"
 
 SAVE: Final[LiteralString] = """
     INSERT INTO payments (

@@ -8,15 +8,13 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 from models import stripe_events
-from models.base import ENVELOPE_HEADER, KEY_ID_HEADER, Envelope, Model, Source, Value
+from models.base import ENVELOPE_HEADER, KEY_ID_HEADER, Envelope, Source, Value
 from models.stripe_events import Fact, Unreadable
 from runtime.failures import Transient
 from runtime.keys import Keyring, SealBroken, UnknownKey
-
-Stored = TypeVar("Stored", bound=Model)
 
 _KEY_ID: Final = re.compile(rb"[\x21-\x7e]{1,255}")
 
@@ -121,11 +119,6 @@ class Reader:
 
 class _Unproven(Exception):
     """Nothing shows that the edge said this."""
-
-
-def as_stored(cls: type[Stored], text: str) -> Stored:
-    """What some release of ours has stored, of a release that may know more fields than this one."""
-    return cls.model_validate_json(text, extra="ignore")
 
 
 def _read(envelope: Envelope, origin: Origin, body: bytes) -> Arrival:

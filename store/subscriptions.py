@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
+from msgspec import convert
+from msgspec.json import Decoder
+
+from models.base import as_json
 from models.lines import Second, Version
 from models.subscriptions import Line, State
 from store.arrays import Bigints, Booleans, Column, Moments, Texts
 from store.postgres import Connection, Cursor
-from store.records import as_stored
 
 _STATE: Final[Mapping[str, type[Column]]] = {
     **dict.fromkeys(("customer_id", "status", "plan", "price_lookup_key", "billing_interval"), Texts),
@@ -16,7 +19,8 @@ _STATE: Final[Mapping[str, type[Column]]] = {
     **dict.fromkeys(("current_period_start", "current_period_end", "trial_end", "cancel_at", "canceled_at"), Moments),
     **dict.fromkeys(("cancel_at_period_end", "collection_paused", "livemode"), Booleans),
 }
-assert set(_STATE) == set(State.model_fields), "every field of a state has its column"
+assert set(_STATE) == set(State.__struct_fields__), "every field of a state has its column"
+_STATES: Final = Decoder(State)
 
 THE_LAST_ONE_ONLY: Final[Second] = (True, datetime(9999, 12, 31, tzinfo=UTC))
 """A floor above every version: the line is then loaded as its present alone."""
@@ -147,8 +151,8 @@ def _version(row: Mapping[str, Any]) -> Version[State]:
         fact_id=row["fact_id"],
         occurred_at=row["occurred_at"],
         rank=row["rank"],
-        state=State.model_validate({name: row[name] for name in State.model_fields}),
-        before=as_stored(State, row["before"]) if row["before"] else None,
+        state=convert({name: row[name] for name in State.__struct_fields__}, State),
+        before=_STATES.decode(row["before"]) if row["before"] else None,
         ordinal=row["ordinal"],
     )
 
@@ -170,4 +174,4 @@ def _columns(rows: Sequence[_Row]) -> dict[str, Any]:
 
 
 def _befores(versions: Iterable[Version[State]]) -> list[str | None]:
-    return [version.before.model_dump_json() if version.before else None for version in versions]
+    return [as_json(version.before) if version.before else None for version in versions]

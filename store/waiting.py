@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any, Final, LiteralString
 
 from models import causes, stripe_events
-from models.base import Envelope
+from models.base import Envelope, as_json
 from models.objects import ObjectSeen
 from models.stripe_events import Fact
 from store.arrays import Bigints, Moments, Texts
 from store.postgres import Connection, Cursor, Database
-from store.records import Origin, as_stored
+from store.records import Origin
 
 LOAD: Final[LiteralString] = """
     SELECT source, fact_id, envelope, slice, awaits, topic, partition, topic_offset, waiting_since, asked_at
@@ -108,7 +108,7 @@ async def write(connection: Connection, facts: Sequence[Fact], origins: Mapping[
         {
             "sources": Texts.of(envelopes, "source.value"),
             "fact_ids": Texts.of(envelopes, "id"),
-            "envelopes": Texts(envelope.model_dump_json() for envelope in envelopes),
+            "envelopes": Texts(as_json(envelope) for envelope in envelopes),
             "slices": Texts.of(facts, "slice"),
             "awaits": Texts("\n".join(_awaits(fact)) for fact in facts),
             "types": Texts.of(envelopes, "type"),
@@ -164,7 +164,7 @@ def _awaits(fact: Fact) -> tuple[str, ...]:
 
 
 def _waiting(row: Mapping[str, Any]) -> WaitingFact:
-    envelope = as_stored(Envelope, row["envelope"])
+    envelope = Envelope.read(row["envelope"])
     return WaitingFact(
         fact=Fact(envelope=envelope, body=stripe_events.as_read(row["slice"])),
         origin=Origin(row["topic"], row["partition"], row["topic_offset"]),

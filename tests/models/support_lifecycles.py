@@ -183,7 +183,7 @@ def ending(line: Line, said: Iterable[Event]) -> Ending:
 
 
 def _state(event: SubscriptionChanged | SubscriptionAmended) -> State:
-    return State(**{name: getattr(event, name) for name in State.model_fields})
+    return State(**{name: getattr(event, name) for name in State.__struct_fields__})
 
 
 def states(versions: Iterable[Version]) -> tuple[State, ...]:

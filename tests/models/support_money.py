@@ -3,6 +3,8 @@
 from dataclasses import asdict, fields
 from typing import Any
 
+from msgspec import structs, to_builtins
+
 from models import objects
 from models.customers import account_of_platform
 from simulator.states import DisputeState, InvoiceState, Money, RefundState
@@ -24,7 +26,7 @@ UNTOLD = {"kind", "tax_minor", "discount_minor", "invoice_id", "guest_account_id
 def shown_by_us(shelf: Shelf) -> Shown:
     """Everything that is not a subscription, by id."""
     return {
-        "payments": {of: _payment(payment.model_dump(mode="json")) for of, payment in shelf.payments.items()},
+        "payments": {of: _payment(to_builtins(payment)) for of, payment in shelf.payments.items()},
         "customers": {of: _customer(shelf, of) for of in shelf.customers if _profile(shelf, of)},
         **{name: _objects(shelf, *how) for name, how in _STATES.items()},
     }
@@ -56,7 +58,7 @@ def _objects(shelf: Shelf, kind: Any, state: Any, id_name: str) -> dict[str, Jso
     found: dict[str, Json] = {}
     for of, piece in shelf.pieces.items():
         if piece.present is not None and isinstance(piece.present.state, kind):
-            told = piece.present.state.model_dump() | {id_name: of, "customer_id": piece.customer_id}
+            told = structs.asdict(piece.present.state) | {id_name: of, "customer_id": piece.customer_id}
             found[of] = {name: told[name] for name in names}
     return found
 

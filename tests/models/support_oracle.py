@@ -4,6 +4,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
+
 from models.subscriptions import Line, Version
 from simulator import oracle
 
@@ -21,5 +23,5 @@ def seen_by_oracle(history: tuple[oracle.Snapshot, ...]) -> Seen:
 
 def shown(subscription_id: str, version: Version) -> dict[str, Any]:
     """What we show, in the oracle's words: names, and seconds since 1970."""
-    shown = {"subscription_id": subscription_id, **dict(version.state)}
+    shown = {"subscription_id": subscription_id, **structs.asdict(version.state)}
     return {name: int(value.timestamp()) if isinstance(value, datetime) else value for name, value in shown.items()}

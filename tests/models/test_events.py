@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from models.events import EVENTS, AlertRaised, Event, FactParked, Rule, SubscriptionChanged
 from models.subscriptions import State
@@ -78,9 +79,8 @@ def test_a_type_is_ours_and_carries_its_version(event: type[Event]) -> None:
 
 
 def test_a_subscriptions_event_shows_all_that_we_know_of_it() -> None:
-    assert set(State.model_fields) <= set(SubscriptionChanged.model_fields)
-    for name, field in State.model_fields.items():
-        assert SubscriptionChanged.model_fields[name].is_required() == field.is_required()
+    for field in structs.fields(State):
+        assert SubscriptionChanged.model_fields[field.name].is_required() == field.required
 
 
 def test_a_break_is_seen() -> None:

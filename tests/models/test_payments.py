@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from models import stripe_events
 from models.base import Envelope
@@ -35,7 +36,7 @@ def fact_of(event: Json) -> Fact:
     envelope: Envelope = envelope_of(event)
     shown = event["data"]["object"]
     if shown["object"] == "checkout.session" and shown["payment_link"] is None and envelope.account is None:
-        envelope = envelope.model_copy(update={"account": shown["client_reference_id"]})
+        envelope = replace(envelope, account=shown["client_reference_id"])
     return stripe_events.read(envelope, json.dumps(event).encode())
 
 

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from msgspec.structs import replace
 
 from models import stripe_events
 from models.stripe_events import Fact, Unreadable, knows_api_version
@@ -106,7 +107,7 @@ def test_an_expanded_customer_is_read_as_its_id() -> None:
 
     assert seen.body is not None
     assert seen.body.after.customer_id == "cus_1"
-    assert CANARY not in seen.model_dump_json()
+    assert CANARY not in repr(seen)
 
 
 def test_an_expanded_product_tells_the_plan_where_the_price_does_not() -> None:
@@ -262,7 +263,7 @@ def test_a_body_that_nobody_reads_is_not_looked_at() -> None:
 
 
 def digest(event: Json, dump: Callable[[Json], str] = json.dumps, **changes: Any) -> bytes:
-    on_it = envelope_of(event).model_copy(update=changes)
+    on_it = replace(envelope_of(event), **changes)
     return stripe_events.read(on_it, dump(event).encode()).digest
 
 
@@ -312,8 +313,8 @@ def test_another_account_or_customer_on_the_envelope_is_another_event() -> None:
     told = Fact(envelope=envelope(type="customer.updated", subject="cus_1", account="P1"))
 
     for other in ({"account": "P2"}, {"account": None}, {"customer": "cus_2"}, {"livemode": True}):
-        assert Fact(envelope=told.envelope.model_copy(update=other)).digest != told.digest
-    late = told.envelope.model_copy(update={"received_at": told.envelope.occurred_at, "causation": "evt_0"})
+        assert Fact(envelope=replace(told.envelope, **other)).digest != told.digest
+    late = replace(told.envelope, received_at=told.envelope.occurred_at, causation="evt_0")
     assert Fact(envelope=late).digest == told.digest
 
 
@@ -337,6 +338,6 @@ def test_versions_beyond_what_was_tested_are_flagged(api_version: str | None, kn
 
 def test_a_change_of_what_a_copy_is_compared_by_raises_the_slices_version() -> None:
     """Change the sum below together with SLICE_VERSION: copies that another release read are then not compared."""
-    schema = json.dumps(TypeAdapter(stripe_events.Seen).json_schema(), sort_keys=True)
+    schema = json.dumps(msgspec.json.schema_components(get_args(stripe_events.Seen)), sort_keys=True)
 
-    assert (stripe_events.SLICE_VERSION, hashlib.sha256(schema.encode()).hexdigest()[:16]) == (4, "1bfb0f0137273e0a")
+    assert (stripe_events.SLICE_VERSION, hashlib.sha256(schema.encode()).hexdigest()[:16]) == (5, "c2a261eaa81a58bc")

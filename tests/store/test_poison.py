@@ -428,7 +428,7 @@ def oddly_keyed(record: Record) -> Record:
 def renamed(record: Record) -> Record:
     """A true body, passed off as received at another time; everything else of the envelope stays as it was."""
     envelope = Envelope.from_headers(record.headers)
-    later = envelope.model_copy(update={"received_at": envelope.received_at + timedelta(seconds=1)})
+    later = structs.replace(envelope, received_at=envelope.received_at + timedelta(seconds=1))
     return structs.replace(record, headers={**record.headers, "fact": later.written()})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+from msgspec.structs import replace
 
 from store import apply, waiting
 from tests.models import support_payments
@@ -21,7 +22,7 @@ def told_as(event: Json) -> Told:
     envelope = envelope_of(event)
     shown = event["data"]["object"]
     if envelope.account is None and shown.get("client_reference_id"):
-        envelope = envelope.model_copy(update={"account": shown["client_reference_id"]})
+        envelope = replace(envelope, account=shown["client_reference_id"])
     return Told(envelope, json.dumps(event).encode())
 
 
