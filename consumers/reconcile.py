@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec import ValidationError
 from prometheus_client import Counter
-from pydantic import ValidationError
 
 from consumers.facts import Facts
 from consumers.stripe_deeds import PLACES

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Final, Self
 
+import msgspec
 from pydantic import AfterValidator, Field, StringConstraints
 
 from models.base import Model
@@ -36,13 +37,19 @@ MINOR_MAX: Final = 2**53 - 1
 """Far beyond any amount of Stripe's (99,999,999 by default), and exact in every reader's JSON."""
 
 
-def _known(currency: str) -> str:
+def known_currency(currency: str) -> str:
+    """The currency itself; ValueError when Stripe does not charge in it."""
     if currency not in EXPONENTS:
         raise ValueError(f"{currency!r} is no currency that Stripe charges in (lower case, three letters)")
     return currency
 
 
-Currency = Annotated[str, StringConstraints(min_length=3, max_length=3), AfterValidator(_known)]
+Currency = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=3),
+    AfterValidator(known_currency),
+    msgspec.Meta(min_length=3, max_length=3),
+]
 MinorUnits = Annotated[int, Field(strict=True, ge=-MINOR_MAX, le=MINOR_MAX)]
 
 

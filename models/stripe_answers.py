@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec import convert
+from pydantic_core import from_json
+
 from models.base import Identifier, Value
 from models.lines import ANSWER_PREFIX
 from models.stripe_slices import StripeSlice
@@ -43,16 +46,16 @@ class AskedInVain(Value, frozen=True, kw_only=True):
         return self.reason in UNKNOWN_THINGS
 
 
-class _Refused(StripeSlice):
+class _Refused(StripeSlice, frozen=True, kw_only=True):
     id: Identifier
     reason: str
 
 
-class _Data(StripeSlice):
+class _Data(StripeSlice, frozen=True, kw_only=True):
     object: _Refused
 
 
-class _Failed(StripeSlice):
+class _Failed(StripeSlice, frozen=True, kw_only=True):
     data: _Data
 
 
@@ -68,7 +71,7 @@ def is_history(fact_type: str) -> bool:
 
 def read_failed(raw: bytes) -> AskedInVain:
     """Read a failure.  Raises ValidationError when it is none."""
-    refused = _Failed.model_validate_json(raw).data.object
+    refused = convert(from_json(raw), _Failed).data.object
     return AskedInVain(object_id=refused.id, reason=refused.reason)
 
 

@@ -11,16 +11,18 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from operator import attrgetter
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from pydantic import AliasChoices, Field, ValidationError
+from msgspec import UNSET, UnsetType, convert, structs
+from msgspec.json import Decoder
+from pydantic_core import from_json
 
 from models import stripe_answers, stripe_objects, thin_events, upcoming_invoices
 from models.base import Envelope, Identifier, Moment, Value, as_json
 from models.objects import ObjectSeen
 from models.stripe_answers import AskedInVain
-from models.stripe_slices import Reference, Second, StripeSlice, moment
+from models.stripe_slices import Count, Reference, Second, StripeSlice, id_of, in_words, moment, read_usual
 from models.thin_events import ThinSeen
 from models.upcoming_invoices import UpcomingSeen
 
@@ -47,11 +49,11 @@ StatusWord = Literal[
 ]
 
 
-class _Recurring(StripeSlice):
+class _Recurring(StripeSlice, frozen=True, kw_only=True):
     interval: str | None = None
 
 
-class _Price(StripeSlice):
+class _Price(StripeSlice, frozen=True, kw_only=True):
     """A `price`, or the `plan` that came before it."""
 
     id: Identifier
@@ -62,18 +64,24 @@ class _Price(StripeSlice):
     interval: str | None = None  # Of a plan.
 
 
-class _Item(StripeSlice):
-    price: _Price = Field(validation_alias=AliasChoices("price", "plan"))
-    quantity: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+class _Item(StripeSlice, frozen=True, kw_only=True):
+    price: _Price | None = None
+    plan: _Price | None = None  # Until 2020, and beside the price since.
+    quantity: Count | None = None
     current_period_start: Second | None = None
     current_period_end: Second | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where nothing tells what is bought."""
+        if self.price is None and self.plan is None:
+            raise ValueError("an item needs a price")
 
-class _Items(StripeSlice):
+
+class _Items(StripeSlice, frozen=True, kw_only=True):
     data: tuple[_Item, ...] = ()
 
 
-class _Subscription(StripeSlice):
+class _Subscription(StripeSlice, frozen=True, kw_only=True):
     id: Identifier
     customer: Reference
     status: StatusWord
@@ -88,27 +96,34 @@ class _Subscription(StripeSlice):
     livemode: bool
 
 
-class _Previous(StripeSlice):
-    """`data.previous_attributes`: what the changed fields were before.  Only those that are set count."""
-
-    status: StatusWord = "incomplete"  # There was one: none was null.
-    items: _Items = _Items()
-    current_period_start: Second | None = None
-    current_period_end: Second | None = None
-    trial_end: Second | None = None
-    cancel_at: Second | None = None
-    cancel_at_period_end: bool | None = None
-    canceled_at: Second | None = None
-    pause_collection: dict[str, Any] | None = None
+class _PreviousItems(StripeSlice, frozen=True, kw_only=True):
+    data: tuple[_Item, ...] | UnsetType = UNSET
 
 
-class _Data(StripeSlice):
+class _Previous(StripeSlice, frozen=True, kw_only=True):
+    """`data.previous_attributes`: what the changed fields were before."""
+
+    status: StatusWord | UnsetType = UNSET
+    items: _PreviousItems | UnsetType = UNSET
+    current_period_start: Second | UnsetType | None = UNSET
+    current_period_end: Second | UnsetType | None = UNSET
+    trial_end: Second | UnsetType | None = UNSET
+    cancel_at: Second | UnsetType | None = UNSET
+    cancel_at_period_end: bool | UnsetType | None = UNSET
+    canceled_at: Second | UnsetType | None = UNSET
+    pause_collection: dict[str, Any] | UnsetType | None = UNSET
+
+
+class _Data(StripeSlice, frozen=True, kw_only=True):
     object: _Subscription
     previous_attributes: _Previous | None = None
 
 
-class _SubscriptionEvent(StripeSlice):
+class _SubscriptionEvent(StripeSlice, frozen=True, kw_only=True):
     data: _Data
+
+
+_SUBSCRIPTION_EVENT: Final = Decoder(_SubscriptionEvent)
 
 
 class Item(Value, frozen=True, kw_only=True):
@@ -182,8 +197,8 @@ def read(envelope: Envelope, raw: bytes) -> Fact:
     """Read the body of a fact whose type we listen to; Unreadable when it does not say what its type promises."""
     try:
         return Fact(envelope=envelope, body=_seen(envelope.type, raw))
-    except ValidationError as wrong:
-        raise Unreadable(_in_words(wrong)) from None
+    except msgspec.ValidationError as wrong:
+        raise Unreadable(in_words(wrong)) from None
     except Unreadable:
         raise
     except ValueError:
@@ -214,8 +229,8 @@ def concerns_subscription(fact_type: str) -> bool:
 
 def read_subscription(raw: bytes) -> SubscriptionSeen:
     """Read the body of a `customer.subscription.*` event; ValidationError when it does not show a subscription."""
-    data = _SubscriptionEvent.model_validate_json(raw).data
-    return SubscriptionSeen(after=_snapshot(data.object), before=_before(data))
+    event = read_usual(_SUBSCRIPTION_EVENT, raw) or convert(from_json(raw), _SubscriptionEvent)
+    return SubscriptionSeen(after=_snapshot(event.data.object), before=_before(event.data))
 
 
 def _seen(fact_type: str, raw: bytes) -> Seen | None:
@@ -230,27 +245,22 @@ def _seen(fact_type: str, raw: bytes) -> Seen | None:
     return stripe_objects.read(fact_type, raw) if stripe_objects.shows_object(fact_type) else None
 
 
-def _in_words(wrong: ValidationError) -> str:
-    """Name the fields at fault; their values may be anything, so they are left out."""
-    found = wrong.errors(include_input=False, include_url=False, include_context=False)[:3]
-    return "; ".join(f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg']}" for error in found)
-
-
 def _before(data: _Data) -> Snapshot | None:
     """The snapshot with the previous attributes put back."""
     previous = data.previous_attributes
     if previous is None:
         return None
-    told = {name: getattr(previous, name) for name in previous.model_fields_set}
-    if "data" not in previous.items.model_fields_set:
-        told.pop("items", None)  # Of a nested object Stripe tells the changed keys only: the items were the same.
-    return _snapshot(data.object.model_copy(update=told))
+    told = {name: old for name, old in structs.asdict(previous).items() if old is not UNSET}
+    # Of a nested object Stripe tells the changed keys only: where `data` is not among them, the items were the same.
+    items = previous.items.data if previous.items is not UNSET else UNSET
+    told["items"] = data.object.items if items is UNSET else _Items(data=items)
+    return _snapshot(structs.replace(data.object, **told))
 
 
 def _snapshot(seen: _Subscription) -> Snapshot:
     return Snapshot(
         subscription_id=seen.id,
-        customer_id=seen.customer,
+        customer_id=id_of(seen.customer),
         status=seen.status,
         items=tuple(_item(item, seen) for item in seen.items.data),
         trial_end=moment(seen.trial_end),
@@ -263,7 +273,8 @@ def _snapshot(seen: _Subscription) -> Snapshot:
 
 
 def _item(item: _Item, subscription: _Subscription) -> Item:
-    price = item.price
+    price = item.price or item.plan
+    assert price is not None, "an item has one of them"
     return Item(
         price_id=price.id,
         lookup_key=price.lookup_key,

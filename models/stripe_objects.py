@@ -8,17 +8,18 @@ An object may be shown by its id or whole.  A status that we do not know is kept
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from msgspec import convert
+from msgspec.json import Decoder
 from pydantic_core import from_json
 
 from models import objects
 from models.base import Identifier
-from models.money import Currency, MinorUnits
+from models.money import Currency, known_currency
 from models.objects import Kind, ObjectSeen, State
 from models.stripe_answers import is_answer
-from models.stripe_slices import Reference, Second, StripeSlice, moment
+from models.stripe_slices import Count, Minor, Reference, Second, StripeSlice, Whole, id_of, moment, read_usual
 
 PREFIXES: Final = (
     *("payment_intent.", "charge.", "refund.", "invoice.", "invoice_payment.", "checkout.session."),
@@ -35,46 +36,47 @@ _INVOICE_ID: Final = re.compile(r"in_[A-Za-z0-9_]{1,250}")
 
 ShownT = TypeVar("ShownT", bound="_Shown")
 ObjectT = TypeVar("ObjectT")
-ItemT = TypeVar("ItemT")
-
-Many: TypeAlias = Annotated[tuple[ItemT, ...], Field(strict=False)]
-"""A list of theirs, a tuple of ours."""
 
 
-def _ids_of(value: Any) -> Any:
-    return value.get("data") if isinstance(value, Mapping) else value
-
-
-class _Shown(StripeSlice):
+class _Shown(StripeSlice, frozen=True, kw_only=True):
     """What an event may show."""
 
     id: Identifier
     object: str
 
 
-class _Metadata(StripeSlice):
+class _Priced(_Shown, frozen=True, kw_only=True):
+    """What an event may show that has a price."""
+
+    currency: Currency
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where Stripe charges in no such currency."""
+        known_currency(self.currency)
+
+
+class _Metadata(StripeSlice, frozen=True, kw_only=True):
     kind: Any = None
     plan: Any = None
 
 
-class _Error(StripeSlice):
+class _Error(StripeSlice, frozen=True, kw_only=True):
     code: str | None = None
     decline_code: str | None = None
 
 
-class _Charges(StripeSlice):
-    data: Many[Reference] = ()
+class _Charges(StripeSlice, frozen=True, kw_only=True):
+    data: tuple[Reference, ...] = ()
 
 
-class _PaymentDetails(StripeSlice):
+class _PaymentDetails(StripeSlice, frozen=True, kw_only=True):
     order_reference: str | None = None
 
 
-class _PaymentIntent(_Shown):
+class _PaymentIntent(_Priced, frozen=True, kw_only=True):
     status: str
-    currency: Currency
-    amount: MinorUnits
-    amount_received: MinorUnits | None = None
+    amount: Minor
+    amount_received: Minor | None = None
     latest_charge: Reference | None = None
     charges: _Charges | None = None  # Until 2022-11-15.
     invoice: Reference | None = None
@@ -93,15 +95,15 @@ _OLD_INTENT_STATUSES: Final = {
 
 
 def _payment_intent(seen: _PaymentIntent) -> objects.PaymentIntent:
-    charges = seen.charges.data if seen.charges else ()
+    charges = [id_of(one) for one in seen.charges.data] if seen.charges else []
     error = seen.last_payment_error
     return objects.PaymentIntent(
         status=_OLD_INTENT_STATUSES.get(seen.status, seen.status),
         currency=seen.currency,
         amount_minor=seen.amount,
         amount_received_minor=seen.amount_received or 0,
-        latest_charge_id=seen.latest_charge or next(iter(charges), None),
-        invoice_id=seen.invoice or _ordered(seen.payment_details),
+        latest_charge_id=id_of(seen.latest_charge) or next(iter(charges), None),
+        invoice_id=id_of(seen.invoice) or _ordered(seen.payment_details),
         error_code=(error.code or error.decline_code or "unknown") if error else None,
         purpose=_purpose(seen.metadata),
         created_at=moment(seen.created),
@@ -115,12 +117,11 @@ def _ordered(details: _PaymentDetails | None) -> str | None:
     return reference if reference and _INVOICE_ID.fullmatch(reference) else None
 
 
-class _Charge(_Shown):
+class _Charge(_Priced, frozen=True, kw_only=True):
     status: str = "succeeded"
-    currency: Currency
-    amount: MinorUnits
-    amount_captured: MinorUnits | None = None
-    amount_refunded: MinorUnits = 0
+    amount: Minor
+    amount_captured: Minor | None = None
+    amount_refunded: Minor = 0
     captured: bool | None = None
     payment_intent: Reference | None = None
     invoice: Reference | None = None
@@ -140,8 +141,8 @@ def _charge(seen: _Charge) -> objects.Charge:
         amount_minor=seen.amount,
         amount_captured_minor=taken,
         amount_refunded_minor=seen.amount_refunded,
-        payment_intent_id=seen.payment_intent,
-        invoice_id=seen.invoice,
+        payment_intent_id=id_of(seen.payment_intent),
+        invoice_id=id_of(seen.invoice),
         failure_code=seen.failure_code,
         purpose=_purpose(seen.metadata),
         created_at=moment(seen.created),
@@ -149,10 +150,9 @@ def _charge(seen: _Charge) -> objects.Charge:
     )
 
 
-class _Refund(_Shown):
+class _Refund(_Priced, frozen=True, kw_only=True):
     status: str | None = None
-    currency: Currency
-    amount: MinorUnits
+    amount: Minor
     charge: Reference | None = None
     payment_intent: Reference | None = None
     reason: str | None = None
@@ -160,21 +160,25 @@ class _Refund(_Shown):
     created: Second
 
 
-class _BalanceTransaction(StripeSlice):
-    amount: MinorUnits
+class _BalanceTransaction(StripeSlice, frozen=True, kw_only=True):
+    amount: Minor
     currency: Currency | None = None
-    fee: MinorUnits = 0
+    fee: Minor = 0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where Stripe charges in no such currency."""
+        if self.currency is not None:
+            known_currency(self.currency)
 
 
-class _EvidenceDetails(StripeSlice):
+class _EvidenceDetails(StripeSlice, frozen=True, kw_only=True):
     due_by: Second | None = None
 
 
-class _Dispute(_Shown):
+class _Dispute(_Priced, frozen=True, kw_only=True):
     status: str
-    currency: Currency
-    amount: MinorUnits
-    balance_transactions: Many[_BalanceTransaction] = ()
+    amount: Minor
+    balance_transactions: tuple[_BalanceTransaction, ...] = ()
     charge: Reference | None = None
     payment_intent: Reference | None = None
     reason: str | None = None
@@ -192,8 +196,8 @@ def _dispute(seen: _Dispute) -> objects.Dispute:
         withdrawn_minor=_withdrawn(seen),
         fee_minor=sum(one.fee for one in moved),
         transactions=len(moved),
-        charge_id=seen.charge,
-        payment_intent_id=seen.payment_intent,
+        charge_id=id_of(seen.charge),
+        payment_intent_id=id_of(seen.payment_intent),
         reason=seen.reason,
         due_by=moment(seen.evidence_details.due_by) if seen.evidence_details else None,
         created_at=moment(seen.created),
@@ -208,58 +212,61 @@ def _withdrawn(seen: _Dispute) -> int:
     return seen.amount if gone and settled else gone
 
 
-class _Amount(StripeSlice):
-    amount: MinorUnits
+class _Amount(StripeSlice, frozen=True, kw_only=True):
+    amount: Minor
 
 
-class _OfSubscription(StripeSlice):
+class _OfSubscription(StripeSlice, frozen=True, kw_only=True):
     subscription: Reference | None = None
 
 
-class _Parent(StripeSlice):
+class _Parent(StripeSlice, frozen=True, kw_only=True):
     subscription_details: _OfSubscription | None = None
 
 
-class _Transitions(StripeSlice):
+class _Transitions(StripeSlice, frozen=True, kw_only=True):
     paid_at: Second | None = None
 
 
-class _PaidWith(StripeSlice):
+class _PaidWith(StripeSlice, frozen=True, kw_only=True):
     payment_intent: Reference | None = None
     charge: Reference | None = None
 
 
-class _Payment(StripeSlice):
+class _Payment(StripeSlice, frozen=True, kw_only=True):
     payment: _PaidWith
 
 
-class _Invoice(_Shown):
+class _Payments(StripeSlice, frozen=True, kw_only=True):
+    data: tuple[_Payment, ...] | None = None
+
+
+class _Invoice(_Priced, frozen=True, kw_only=True):
     status: str | None = None
     paid: bool | None = None
-    currency: Currency
     subscription: Reference | None = None
     parent: _Parent | None = None
     billing_reason: str | None = None
-    total: MinorUnits
-    total_taxes: Many[_Amount] | None = None  # Since basil.
-    total_tax_amounts: Many[_Amount] | None = None
-    tax: MinorUnits | None = None
-    total_discount_amounts: Many[_Amount] | None = None
-    amount_due: MinorUnits
-    amount_paid: MinorUnits = 0
-    amount_remaining: MinorUnits = 0
-    attempt_count: Annotated[int, Field(ge=0)] = 0
+    total: Minor
+    total_taxes: tuple[_Amount, ...] | None = None  # Since basil.
+    total_tax_amounts: tuple[_Amount, ...] | None = None
+    tax: Minor | None = None
+    total_discount_amounts: tuple[_Amount, ...] | None = None
+    amount_due: Minor
+    amount_paid: Minor = 0
+    amount_remaining: Minor = 0
+    attempt_count: Count = 0
     next_payment_attempt: Second | None = None
     payment_intent: Reference | None = None
     charge: Reference | None = None
-    payments: Annotated[Many[_Payment] | None, BeforeValidator(_ids_of)] = None
+    payments: tuple[_Payment, ...] | _Payments | None = None
     status_transitions: _Transitions | None = None
     created: Second | None = None
     date: Second | None = None  # Until 2019-03-14.
     livemode: bool
 
 
-class _Preview(_Invoice):
+class _Preview(_Invoice, frozen=True, kw_only=True):
     """An invoice that there is not yet."""
 
     id: Any = None
@@ -268,12 +275,13 @@ class _Preview(_Invoice):
 
 def _invoice(seen: _Invoice) -> objects.Invoice:
     details = seen.parent.subscription_details if seen.parent else None
-    paid_with = [one.payment.payment_intent for one in seen.payments or ()]
+    payments = seen.payments.data if isinstance(seen.payments, _Payments) else seen.payments
+    paid_with = [id_of(one.payment.payment_intent) for one in payments or ()]
     transitions = seen.status_transitions
     return objects.Invoice(
         status=seen.status or ("paid" if seen.paid else "open"),
         currency=seen.currency,
-        subscription_id=seen.subscription or (details.subscription if details else None),
+        subscription_id=id_of(seen.subscription) or (id_of(details.subscription) if details else None),
         billing_reason=seen.billing_reason,
         total_minor=seen.total,
         tax_minor=_tax(seen),
@@ -283,8 +291,8 @@ def _invoice(seen: _Invoice) -> objects.Invoice:
         amount_remaining_minor=seen.amount_remaining,
         attempt_count=seen.attempt_count,
         next_attempt_at=moment(seen.next_payment_attempt),
-        payment_intent_ids=tuple(sorted({one for one in (seen.payment_intent, *paid_with) if one})),
-        charge_id=seen.charge,
+        payment_intent_ids=tuple(sorted({one for one in (id_of(seen.payment_intent), *paid_with) if one})),
+        charge_id=id_of(seen.charge),
         created_at=moment(seen.created or seen.date or 0),
         paid_at=moment(transitions.paid_at) if transitions else None,
         livemode=seen.livemode,
@@ -300,25 +308,25 @@ def _sum(amounts: Sequence[_Amount] | None) -> int:
     return sum(one.amount for one in amounts or ())
 
 
-class _InvoicePayment(_Shown):
+class _InvoicePayment(_Shown, frozen=True, kw_only=True):
     status: str
     invoice: Reference
     payment: _PaidWith
-    amount_paid: MinorUnits | None = None
+    amount_paid: Minor | None = None
     livemode: bool
 
 
-class _Totals(StripeSlice):
-    amount_tax: MinorUnits = 0
-    amount_discount: MinorUnits = 0
+class _Totals(StripeSlice, frozen=True, kw_only=True):
+    amount_tax: Minor = 0
+    amount_discount: Minor = 0
 
 
-class _CheckoutSession(_Shown):
+class _CheckoutSession(_Shown, frozen=True, kw_only=True):
     mode: str
     status: str | None = None
     payment_status: str
     currency: Currency | None = None
-    amount_total: MinorUnits | None = None
+    amount_total: Minor | None = None
     total_details: _Totals | None = None
     payment_intent: Reference | None = None
     invoice: Reference | None = None
@@ -326,6 +334,11 @@ class _CheckoutSession(_Shown):
     metadata: _Metadata | None = None
     created: Second
     livemode: bool
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where Stripe charges in no such currency."""
+        if self.currency is not None:
+            known_currency(self.currency)
 
 
 def _checkout_session(seen: _CheckoutSession) -> objects.CheckoutSession:
@@ -338,16 +351,16 @@ def _checkout_session(seen: _CheckoutSession) -> objects.CheckoutSession:
         total_minor=seen.amount_total,
         tax_minor=totals.amount_tax,
         discount_minor=totals.amount_discount,
-        payment_intent_id=seen.payment_intent,
-        invoice_id=seen.invoice,
-        subscription_id=seen.subscription,
+        payment_intent_id=id_of(seen.payment_intent),
+        invoice_id=id_of(seen.invoice),
+        subscription_id=id_of(seen.subscription),
         purpose=_purpose(seen.metadata),
         created_at=moment(seen.created),
         livemode=seen.livemode,
     )
 
 
-class _FraudWarning(_Shown):
+class _FraudWarning(_Shown, frozen=True, kw_only=True):
     charge: Reference
     payment_intent: Reference | None = None
     fraud_type: str | None = None
@@ -355,66 +368,65 @@ class _FraudWarning(_Shown):
     livemode: bool
 
 
-class _InvoiceSettings(StripeSlice):
+class _InvoiceSettings(StripeSlice, frozen=True, kw_only=True):
     default_payment_method: Reference | None = None
 
 
-class _Customer(_Shown):
+class _Customer(_Shown, frozen=True, kw_only=True):
     invoice_settings: _InvoiceSettings | None = None
     delinquent: bool | None = None
     created: Second | None = None  # Of a deleted one Stripe shows the id alone to who asks.
 
 
-class _Card(StripeSlice):
+class _Card(StripeSlice, frozen=True, kw_only=True):
     brand: str | None = None
     last4: str | None = None
     exp_month: int | None = None
     exp_year: int | None = None
 
 
-class _PaymentMethod(_Shown):
+class _PaymentMethod(_Shown, frozen=True, kw_only=True):
     type: str
     customer: Reference | None = None
     card: _Card | None = None
     livemode: bool
 
 
-class _Product(_Shown):
+class _Product(_Shown, frozen=True, kw_only=True):
     active: bool = False  # Of a deleted one Stripe shows the id alone to who asks.
     metadata: _Metadata | None = None
 
 
-class _Recurring(StripeSlice):
+class _Recurring(StripeSlice, frozen=True, kw_only=True):
     interval: str
     interval_count: int | None = None
 
 
-class _Price(_Shown):
+class _Price(_Priced, frozen=True, kw_only=True):
     active: bool
     lookup_key: Identifier | None = None
     product: Reference | None = None
-    currency: Currency
-    unit_amount: MinorUnits | None = None
+    unit_amount: Minor | None = None
     recurring: _Recurring | None = None
     metadata: _Metadata | None = None
     livemode: bool
 
 
-class _PhaseItem(StripeSlice):
+class _PhaseItem(StripeSlice, frozen=True, kw_only=True):
     price: Reference | None = None
     plan: Reference | None = None
 
 
-class _Phase(StripeSlice):
+class _Phase(StripeSlice, frozen=True, kw_only=True):
     start_date: Second
     end_date: Second | None = None
-    items: Many[_PhaseItem] = ()
+    items: tuple[_PhaseItem, ...] = ()
 
 
-class _Schedule(_Shown):
+class _Schedule(_Shown, frozen=True, kw_only=True):
     status: str
     subscription: Reference | None = None
-    phases: Many[_Phase] = ()
+    phases: tuple[_Phase, ...] = ()
     livemode: bool
 
 
@@ -424,8 +436,8 @@ def _refund(seen: _Refund, *, livemode: bool) -> objects.Refund:
         status=seen.status or "succeeded",  # Until 2019 there was none.
         currency=seen.currency,
         amount_minor=seen.amount,
-        charge_id=seen.charge,
-        payment_intent_id=seen.payment_intent,
+        charge_id=id_of(seen.charge),
+        payment_intent_id=id_of(seen.payment_intent),
         reason=seen.reason,
         failure_reason=seen.failure_reason,
         created_at=moment(seen.created),
@@ -436,9 +448,9 @@ def _refund(seen: _Refund, *, livemode: bool) -> objects.Refund:
 def _invoice_payment(seen: _InvoicePayment) -> objects.InvoicePayment:
     return objects.InvoicePayment(
         status=seen.status,
-        invoice_id=seen.invoice,
-        payment_intent_id=seen.payment.payment_intent,
-        charge_id=seen.payment.charge,
+        invoice_id=id_of(seen.invoice),
+        payment_intent_id=id_of(seen.payment.payment_intent),
+        charge_id=id_of(seen.payment.charge),
         amount_paid_minor=seen.amount_paid,
         livemode=seen.livemode,
     )
@@ -446,8 +458,8 @@ def _invoice_payment(seen: _InvoicePayment) -> objects.InvoicePayment:
 
 def _fraud_warning(seen: _FraudWarning) -> objects.FraudWarning:
     return objects.FraudWarning(
-        charge_id=seen.charge,
-        payment_intent_id=seen.payment_intent,
+        charge_id=id_of(seen.charge),
+        payment_intent_id=id_of(seen.payment_intent),
         fraud_type=seen.fraud_type,
         actionable=seen.actionable,
         livemode=seen.livemode,
@@ -457,7 +469,7 @@ def _fraud_warning(seen: _FraudWarning) -> objects.FraudWarning:
 def _customer(seen: _Customer, *, deleted: bool, livemode: bool) -> objects.CustomerProfile:
     settings = seen.invoice_settings
     return objects.CustomerProfile(
-        default_payment_method_id=settings.default_payment_method if settings else None,
+        default_payment_method_id=id_of(settings.default_payment_method) if settings else None,
         delinquent=bool(seen.delinquent),
         deleted=deleted,
         created_at=moment(seen.created),
@@ -469,7 +481,7 @@ def _payment_method(seen: _PaymentMethod) -> objects.PaymentMethod:
     card = seen.card or _Card()
     return objects.PaymentMethod(
         type=seen.type,
-        customer_id=seen.customer,
+        customer_id=id_of(seen.customer),
         brand=card.brand,
         last4=card.last4,
         exp_month=card.exp_month,
@@ -486,7 +498,7 @@ def _price(seen: _Price) -> objects.Price:
     return objects.Price(
         active=seen.active,
         lookup_key=seen.lookup_key,
-        product_id=seen.product,
+        product_id=id_of(seen.product),
         currency=seen.currency,
         unit_amount_minor=seen.unit_amount,
         interval=seen.recurring.interval if seen.recurring else None,
@@ -499,12 +511,12 @@ def _price(seen: _Price) -> objects.Price:
 def _schedule(seen: _Schedule) -> objects.Schedule:
     return objects.Schedule(
         status=seen.status,
-        subscription_id=seen.subscription,
+        subscription_id=id_of(seen.subscription),
         phases=tuple(
             objects.Phase(
                 starts_at=moment(phase.start_date),
                 ends_at=moment(phase.end_date),
-                price_ids=tuple(one for item in phase.items if (one := item.price or item.plan)),
+                price_ids=tuple(one for item in phase.items if (one := id_of(item.price or item.plan))),
             )
             for phase in seen.phases
         ),
@@ -520,12 +532,12 @@ def _plan(metadata: _Metadata | None) -> str | None:
     return metadata.plan if metadata and isinstance(metadata.plan, str) and metadata.plan else None
 
 
-class _Data(StripeSlice, Generic[ObjectT]):
+class _Data(StripeSlice, Generic[ObjectT], frozen=True, kw_only=True):
     object: ObjectT
     previous_attributes: dict[str, Any] | None = None
 
 
-class _Event(StripeSlice, Generic[ObjectT]):
+class _Event(StripeSlice, Generic[ObjectT], frozen=True, kw_only=True):
     type: str = ""
     livemode: bool
     data: _Data[ObjectT]
@@ -535,22 +547,21 @@ class _Reader(Generic[ShownT]):
     """Reads one kind of object, by its slice."""
 
     def __init__(self, slice_: type[ShownT], made: Callable[[ShownT, _Event[Any]], State]) -> None:
-        self._slice: TypeAdapter[ShownT] = TypeAdapter(slice_)
-        self._event: TypeAdapter[_Event[ShownT]] = TypeAdapter(_Event[slice_])  # type: ignore[valid-type]
+        self._slice = slice_
+        self._event: Decoder[_Event[ShownT]] = Decoder(_Event[slice_])  # type: ignore[valid-type]
         self._made = made
 
     def read(self, shown: Mapping[str, Any], event: _Event[Any]) -> State:
         """An object that an event shows; raises ValidationError."""
-        return self._made(self._slice.validate_python(shown), event)
+        return self._made(convert(shown, self._slice), event)
 
     def read_whole(self, raw: bytes, kind: Kind) -> ObjectSeen | None:
         """What an event shows that tells no change, and nothing of it made Python's that nobody reads.
 
         None for any event that is not just so, whatever is the matter with it.
         """
-        try:
-            event = self._event.validate_json(raw)
-        except ValidationError:
+        event = read_usual(self._event, raw)
+        if event is None:
             return None
         shown, previous = event.data.object, event.data.previous_attributes
         if previous is not None or shown.object != kind.value:
@@ -590,8 +601,8 @@ _OF_TYPE: Final[Mapping[str, Kind]] = {
 """What the facts show whose types begin with this, as a rule; the object itself says what it is."""
 
 _KINDS: Final = frozenset(Kind)
+_PREVIEW: Final = Decoder(_Event[_Preview])
 _PREVIOUS: Final = b'"previous_attributes"'
-_OBJECT_ID: Final = TypeAdapter[str](Identifier)
 
 
 def shows_object(fact_type: str) -> bool:
@@ -613,7 +624,7 @@ def read(fact_type: str, raw: bytes) -> ObjectSeen | None:
 
 def read_any(raw: bytes) -> ObjectSeen | None:
     """The same, whatever it shows and however it is written; it alone decides what cannot be read."""
-    event = _Event[dict[str, Any]].model_validate(from_json(raw))
+    event = convert(from_json(raw), _Event[dict[str, Any]])
     shown = event.data.object
     kind = shown.get("object")
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -621,7 +632,7 @@ def read_any(raw: bytes) -> ObjectSeen | None:
     reader = _READERS[Kind(kind)]
     previous = event.data.previous_attributes
     return ObjectSeen(
-        object_id=_OBJECT_ID.validate_python(shown.get("id")),
+        object_id=convert(shown, Whole).id,
         after=reader.read(shown, event),
         before=reader.read(_put_back(shown, previous), event) if previous is not None else None,
     )
@@ -629,7 +640,7 @@ def read_any(raw: bytes) -> ObjectSeen | None:
 
 def read_nameless_invoice(raw: bytes) -> objects.Invoice:
     """An invoice that an event shows and that need not have an id; raises ValidationError when it shows none."""
-    event = _Event[_Preview].model_validate_json(raw)
+    event = read_usual(_PREVIEW, raw) or convert(from_json(raw), _Event[_Preview])
     return _invoice(event.data.object)
 
 

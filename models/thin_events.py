@@ -6,6 +6,9 @@ What Stripe shows then is a fact like any other, and the books believe that.
 
 from typing import Final
 
+from msgspec import convert
+from pydantic_core import from_json
+
 from models.base import Identifier, Value
 from models.stripe_slices import StripeSlice
 
@@ -21,12 +24,12 @@ class ThinSeen(Value, frozen=True, kw_only=True):
     object_id: Identifier
 
 
-class _Related(StripeSlice):
+class _Related(StripeSlice, frozen=True, kw_only=True):
     id: Identifier
     type: Identifier
 
 
-class _Thin(StripeSlice):
+class _Thin(StripeSlice, frozen=True, kw_only=True):
     object: str
     related_object: _Related | None = None
 
@@ -38,6 +41,6 @@ def is_thin(fact_type: str) -> bool:
 
 def read(raw: bytes) -> ThinSeen | None:
     """Read a thin event; None when it is about no object.  Raises ValidationError when it is none."""
-    seen = _Thin.model_validate_json(raw)
+    seen = convert(from_json(raw), _Thin)
     related = seen.related_object
     return ThinSeen(object_kind=related.type, object_id=related.id) if related else None
