@@ -257,7 +257,7 @@ def object_floors(facts: Iterable[Fact]) -> dict[str, Second]:
 def touched(facts: Iterable[Fact]) -> set[str]:
     """The ids of all pieces that these facts touch; those of their causes are wanted, too."""
     bodies = [fact.body for fact in facts]
-    shown = {piece for body in bodies if isinstance(body, ObjectSeen) for piece in causes.touched(body)}
+    shown = {piece for body in bodies if isinstance(body, ObjectSeen) for piece in body.touched}
     return shown | {body.object_id for body in bodies if isinstance(body, AskedInVain)}
 
 
@@ -430,7 +430,7 @@ def account_of_fact(books: Books, fact: Fact) -> str | None:
     known = books.customers.get(fact.envelope.customer or "")
     if known is not None or not isinstance(fact.body, ObjectSeen):
         return known.account_id if known else None
-    return account_of(books, causes.owner_of(books.pieces.cause_of(causes.touched(fact.body))))
+    return account_of(books, causes.owner_of(books.pieces.cause_of(fact.body.touched)))
 
 
 def _next_account_seq(books: Books, account_id: str | None) -> int | None:

@@ -109,14 +109,6 @@ def version_of(heard: Envelope, seen: ObjectSeen) -> Version[State]:
     )
 
 
-def touched(seen: ObjectSeen) -> tuple[str, ...]:
-    """The ids of the pieces that a fact touches: what it shows, and what that names or named."""
-    if seen.after.kind not in OF_PAYMENTS:
-        return (seen.object_id,)
-    before = seen.before.links if seen.before else ()
-    return tuple(dict.fromkeys((seen.object_id, *seen.after.links, *before)))
-
-
 def to_be_asked(seen: ObjectSeen) -> tuple[Kind, str]:
     """The object that Stripe is asked for when nobody tells whose a fact is: the one most likely to name somebody."""
     state = seen.after
@@ -137,7 +129,7 @@ def is_owned(pieces: Pieces, heard: Envelope, seen: ObjectSeen) -> bool:
     """Whether it is known whose the fact is: it says so itself, or a piece of its cause does."""
     if seen.after.kind not in OF_PAYMENTS or heard.customer or heard.account:
         return True
-    return any(one.owned for one in pieces.cause_of(touched(seen)))
+    return any(one.owned for one in pieces.cause_of(seen.touched))
 
 
 def joined(pieces: Pieces, heard: Envelope, seen: ObjectSeen, line: ObjectLine) -> dict[str, Piece]:
@@ -152,7 +144,7 @@ def joined(pieces: Pieces, heard: Envelope, seen: ObjectSeen, line: ObjectLine) 
     )
     if seen.after.kind not in OF_PAYMENTS:
         return {seen.object_id: shown}
-    ids = touched(seen)
+    ids = seen.touched
     known = pieces.cause_of(ids)
     members = {one.object_id: one for one in known}
     if _tells_nothing_of_its_cause(members, ids, shown):

@@ -6,6 +6,7 @@ has ended.  (https://docs.stripe.com/api)
 """
 
 from enum import StrEnum
+from functools import cached_property
 from typing import ClassVar, Final, TypeAlias
 
 from models.base import Identifier, Moment, Value
@@ -430,12 +431,20 @@ State: TypeAlias = (
 )
 
 
-class ObjectSeen(Value, frozen=True, kw_only=True):
+class ObjectSeen(Value, frozen=True, kw_only=True, dict=True):
     """What one event shows: the object after the change and, where Stripe told it, before."""
 
     object_id: Identifier
     after: State
     before: State | None
+
+    @cached_property
+    def touched(self) -> tuple[str, ...]:
+        """The ids of the pieces that it touches: what it shows, and what that names or named."""
+        if self.after.kind not in OF_PAYMENTS:
+            return (self.object_id,)
+        before = self.before.links if self.before else ()
+        return tuple(dict.fromkeys((self.object_id, *self.after.links, *before)))
 
     def rank(self, fact_type: str) -> int:
         """Where the fact stands within its second."""

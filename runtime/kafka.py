@@ -2,10 +2,16 @@
 
 import ssl
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from zlib import crc32
 
+from aiokafka.partitioner import murmur2
+
 from runtime.settings import KafkaSettings
+
+KEYS_KEPT: Final = 10_000
+"""An account that has one event has others soon."""
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -32,6 +38,20 @@ def partition_of_fact(key: bytes, every: Sequence[int], available: Sequence[int]
     """
     del available  # A partition without a leader now is still the key's own.
     return every[crc32(key) % len(every)]
+
+
+def partition_of_event(key: bytes, every: Sequence[int], available: Sequence[int]) -> int:
+    """Where an event's key belongs, as Java's own default partitioner says it, and so everybody else's: murmur2.
+
+    (https://kafka.apache.org/documentation/#producerconfigs_partitioner.class)
+    """
+    del available  # A partition without a leader now is still the key's own.
+    return every[_murmur2(key) % len(every)]
+
+
+@lru_cache(maxsize=KEYS_KEPT)
+def _murmur2(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFF_FFFF
 
 
 def _tls(settings: KafkaSettings) -> ssl.SSLContext:

@@ -53,7 +53,7 @@ class Texts(Column):
 
     def packed(self) -> list[bytes]:
         """Each string in UTF-8; PostgreSQL refuses NUL, and Python lone surrogates."""
-        return [_NULL if one is None else _with_length(one.encode()) for one in self]  # type: ignore[attr-defined]
+        return [_NULL if one is None else _LENGTH(len(text := one.encode())) + text for one in self]  # type: ignore[attr-defined]
 
 
 class Byteas(Column):
@@ -64,7 +64,7 @@ class Byteas(Column):
 
     def packed(self) -> list[bytes]:
         """Each value as it is."""
-        return [_NULL if one is None else _with_length(one) for one in self]  # type: ignore[arg-type]
+        return [_NULL if one is None else _LENGTH(len(one)) + one for one in self]  # type: ignore[arg-type, operator]
 
 
 class Bigints(Column):
@@ -115,7 +115,3 @@ def register(context: AdaptContext) -> None:
     for column in (Texts, Byteas, Bigints, Booleans, Moments):
         dumper = type(f"{column.__name__}Dumper", (_ColumnDumper,), {"oid": column.array_oid})
         context.adapters.register_dumper(column, dumper)
-
-
-def _with_length(value: bytes) -> bytes:
-    return _LENGTH(len(value)) + value

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
-from models import causes, stripe_events
+from models import stripe_events
 from models.base import Envelope, as_json
 from models.objects import ObjectSeen
 from models.stripe_events import Fact
@@ -160,7 +160,7 @@ async def asked(connection: Connection, envelope: Envelope) -> bool:
 
 def _awaits(fact: Fact) -> tuple[str, ...]:
     assert isinstance(fact.body, ObjectSeen), "only what shows an object of a payment waits"
-    return causes.touched(fact.body)
+    return fact.body.touched
 
 
 def _waiting(row: Mapping[str, Any]) -> WaitingFact:

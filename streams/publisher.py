@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from aiokafka import AIOKafkaProducer
 
 from runtime import tracing
+from runtime.kafka import partition_of_event
 from runtime.logs import get_logger
 from runtime.tracing import Attributes, Span, SpanKind, Tracer
 from store.outbox import OutboxRow
@@ -52,7 +53,12 @@ class Publisher:
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(
-                **self._options, acks="all", enable_idempotence=True, linger_ms=0, max_batch_size=BATCH_BYTES_MAX
+                **self._options,
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=0,
+                max_batch_size=BATCH_BYTES_MAX,
+                partitioner=partition_of_event,
             )
             try:
                 await producer.start()

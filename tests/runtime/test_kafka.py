@@ -1,9 +1,12 @@
 import ssl
 from pathlib import Path
 
+from aiokafka.partitioner import DefaultPartitioner
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from runtime.kafka import client_options
+from runtime.kafka import client_options, partition_of_event
 from runtime.settings import KafkaSettings, SaslMechanism, SecurityProtocol
 
 SERVERS = "127.0.0.1:9092"
@@ -41,6 +44,16 @@ def test_an_authority_of_our_own_replaces_those_of_the_system(tmp_path: Path) ->
     )
 
     assert len(client_options(settings)["ssl_context"].get_ca_certs()) == 1
+
+
+@given(st.binary(), st.integers(1, 64), st.booleans())
+def test_an_events_key_belongs_where_every_producer_puts_it(key: bytes, partitions: int, headless: bool) -> None:
+    """Accounts that began on one partition go on there, whichever release or language writes."""
+    every = list(range(partitions))
+    available = every[1:] if headless else every
+
+    for _ in range(2):  # As it is reckoned, and as it is kept.
+        assert partition_of_event(key, every, available) == DefaultPartitioner()(key, every, available)
 
 
 def _certificate(folder: Path) -> Path:
