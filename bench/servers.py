@@ -11,8 +11,8 @@ from ops.local.kafka_jars import JARS
 SETTINGS: Final[LiteralString] = """
     SELECT name, current_setting(name) FROM pg_settings
     WHERE name IN (
-        'checkpoint_timeout', 'fsync', 'full_page_writes', 'max_wal_size', 'shared_buffers', 'synchronous_commit',
-        'wal_compression'
+        'checkpoint_timeout', 'fsync', 'full_page_writes', 'huge_pages_status', 'max_wal_size', 'shared_buffers',
+        'synchronous_commit', 'wal_compression'
     )
     ORDER BY name
 """

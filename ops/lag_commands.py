@@ -1,6 +1,7 @@
 """`billing lag`."""
 
 import asyncio
+from itertools import groupby
 from typing import Annotated, Final
 
 import typer
@@ -48,15 +49,15 @@ async def _measure(settings: LagSettings, group: str | None) -> Lag:
 
 
 def _show(found: Lag) -> None:
-    console.show_table(
-        ("group", "topic", "partition", "position", "end", "records", "seconds"),
-        [
-            (one.group, one.topic, one.partition, _known(one.position), one.end, _records(one), _known(one.seconds))
-            for one in found.partitions
-        ],
-    )
+    for (group, topic), partitions in groupby(found.partitions, key=lambda one: (one.group, one.topic)):
+        console.show_table(
+            ("partition", "position", "end", "records", "seconds"),
+            [(one.partition, _known(one.position), one.end, _records(one), _known(one.seconds)) for one in partitions],
+            title=f"{group}, of {topic}",
+        )
+        console.say("")
     outbox = found.outbox
-    console.say(f"\nThe outbox holds {outbox.events} unsent, the oldest for {outbox.seconds} s.")
+    console.say(f"The outbox holds {outbox.events} unsent, the oldest for {outbox.seconds} s.")
     for lost in (one for one in found.partitions if one.lost):
         console.problem(f"{lost.topic}/{lost.partition} lost {lost.lost} records before {lost.group} took them.")
 

@@ -209,8 +209,17 @@ async def test_whoever_is_away_is_named_in_one_sentence(
     assert "hush" not in answer.output
 
 
-async def test_the_table_holds_at_80_columns(behind: str) -> None:
-    text = (await billing("lag", "--group", "a.group")).stdout
+async def test_the_table_holds_at_80_columns_and_gives_each_partition_one_line(behind: str, database: Database) -> None:
+    long = "a.group.whose.name.alone.is.as.long.as.all.that.fits.beside.a.topic's"
+    await execute(database.app_url, POSITION, long, behind, 0, 2)
+    await execute(database.app_url, POSITION, long, behind, 1, 1)
+
+    text = (await billing("lag", "--group", long)).stdout
 
     assert "The outbox holds 0 unsent" in text
     assert widest(text.splitlines()) <= 80
+    rows = [line.split() for line in text.splitlines()]
+    assert [row[:4] for row in rows if len(row) == 5 and row[0].isdigit()] == [
+        ["0", "2", "5", "3"],
+        ["1", "1", "1", "0"],
+    ]
