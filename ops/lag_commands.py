@@ -50,10 +50,10 @@ async def _measure(settings: LagSettings, group: str | None) -> Lag:
 
 def _show(found: Lag) -> None:
     for (group, topic), partitions in groupby(found.partitions, key=lambda one: (one.group, one.topic)):
+        console.say(f"{group}, of {topic}:")  # No title of the table: that would be folded to its width.
         console.show_table(
             ("partition", "position", "end", "records", "seconds"),
             [(one.partition, _known(one.position), one.end, _records(one), _known(one.seconds)) for one in partitions],
-            title=f"{group}, of {topic}",
         )
         console.say("")
     outbox = found.outbox

@@ -210,12 +210,13 @@ async def test_whoever_is_away_is_named_in_one_sentence(
 
 
 async def test_the_table_holds_at_80_columns_and_gives_each_partition_one_line(behind: str, database: Database) -> None:
-    long = "a.group.whose.name.alone.is.as.long.as.all.that.fits.beside.a.topic's"
+    long = "a.group.with.as.long.a.name.as.most"
     await execute(database.app_url, POSITION, long, behind, 0, 2)
     await execute(database.app_url, POSITION, long, behind, 1, 1)
 
     text = (await billing("lag", "--group", long)).stdout
 
+    assert f"{long}, of {behind}:" in text.splitlines()
     assert "The outbox holds 0 unsent" in text
     assert widest(text.splitlines()) <= 80
     rows = [line.split() for line in text.splitlines()]
