@@ -66,15 +66,19 @@ class _Price(StripeSlice, frozen=True, kw_only=True):
 
 class _Item(StripeSlice, frozen=True, kw_only=True):
     price: _Price | None = None
-    plan: _Price | None = None  # Until 2020, and beside the price since.
+    plan: Any = None  # Until 2020; since then it stands beside the price, and is not looked at.
     quantity: Count | None = None
     current_period_start: Second | None = None
     current_period_end: Second | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError where nothing tells what is bought."""
-        if self.price is None and self.plan is None:
-            raise ValueError("an item needs a price")
+        """Let the plan stand for a price that is not told; raises ValueError where neither tells what is bought."""
+        if self.price is not None:
+            return
+        try:
+            structs.force_setattr(self, "price", convert(self.plan, _Price))
+        except msgspec.ValidationError as wrong:
+            raise ValueError(f"an item needs a price or a plan ({in_words(wrong)})") from None
 
 
 class _Items(StripeSlice, frozen=True, kw_only=True):
@@ -273,8 +277,8 @@ def _snapshot(seen: _Subscription) -> Snapshot:
 
 
 def _item(item: _Item, subscription: _Subscription) -> Item:
-    price = item.price or item.plan
-    assert price is not None, "an item has one of them"
+    price = item.price
+    assert price is not None, "the plan stands for a price that is not told"
     return Item(
         price_id=price.id,
         lookup_key=price.lookup_key,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from models import stripe_events
+from models.base import as_json
 from models.stripe_events import Fact, Unreadable, knows_api_version
 from tests.models.support_facts import (
     BASIL,
@@ -108,6 +109,27 @@ def test_an_expanded_customer_is_read_as_its_id() -> None:
     assert seen.body is not None
     assert seen.body.after.customer_id == "cus_1"
     assert CANARY not in repr(seen)
+
+
+def test_a_plan_beside_the_price_is_not_looked_at() -> None:
+    event_ = event("evt_1", FULL)
+    [item] = event_["data"]["object"]["items"]["data"]
+    item["plan"] = {"id": ["of", "no", "kind"], "interval": 7}
+
+    assert after(event_) == after(event("evt_1", FULL))
+
+
+@pytest.mark.parametrize("plan", [None, CANARY, {}, {"id": 1}, {"id": CANARY + " "}])
+def test_an_item_without_a_price_needs_a_plan_that_can_be_read(plan: object) -> None:
+    event_ = event("evt_1", FULL)
+    [item] = event_["data"]["object"]["items"]["data"]
+    del item["price"]
+    item["plan"] = plan
+
+    words = why(event_)
+
+    assert "data.object.items.data" in words
+    assert CANARY not in words
 
 
 def test_an_expanded_product_tells_the_plan_where_the_price_does_not() -> None:
@@ -334,6 +356,15 @@ def test_another_account_or_customer_on_the_envelope_is_another_event() -> None:
 )
 def test_versions_beyond_what_was_tested_are_flagged(api_version: str | None, known: bool) -> None:
     assert knows_api_version(api_version) is known
+
+
+def test_a_slice_is_read_whatever_the_order_of_its_fields_and_whoever_added_some() -> None:
+    """Releases before this one wrote another order, and later ones may know more."""
+    for event_ in (event("evt_1", FULL), event("evt_1", FULL, subscription())):
+        body = stripe_events.read(envelope_of(event_), json.dumps(event_).encode()).body
+        assert body is not None
+        stored = {"later": 1} | dict(reversed(json.loads(as_json(body)).items()))
+        assert stripe_events.as_read(json.dumps(stored)) == body
 
 
 def test_a_change_of_what_a_copy_is_compared_by_raises_the_slices_version() -> None:
