@@ -17,7 +17,7 @@ OK_MAX: Final = 299
 class InBooks:
     """What a whole side made of the load."""
 
-    committed_at: dict[str, float | None]  # By fact; None for one that is kept and was not seen to be committed.
+    committed_at: dict[str, float | None]  # By fact; None for one that is kept and was never seen.
     kept: int  # Rows; more than there are facts when a copy was heard twice.
     parked: int
     to_say: int  # Events that were decided on.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 
@@ -11,11 +11,15 @@ READ_AT_ONCE: Final = 10_000
 
 MARK: LiteralString = "SELECT clock_timestamp(), coalesce((SELECT max(outbox_id) FROM outbox), 0)"
 KEPT: LiteralString = """
-    SELECT fact_id, partition, topic_offset, false FROM journal
-    WHERE committed_at >= %(since)s AND topic = %(topic)s
-    UNION ALL
-    SELECT fact_id, partition, topic_offset, true FROM waiting_facts
-    WHERE waiting_since >= %(since)s AND topic = %(topic)s
+    SELECT fact_id, partition, topic_offset, waits,
+           CASE WHEN current_setting('track_commit_timestamp')::boolean THEN pg_xact_commit_timestamp(inbox.xmin) END
+    FROM (
+        SELECT source, fact_id, partition, topic_offset, false AS waits FROM journal
+        WHERE committed_at >= %(since)s AND topic = %(topic)s
+        UNION ALL
+        SELECT source, fact_id, partition, topic_offset, true FROM waiting_facts
+        WHERE waiting_since >= %(since)s AND topic = %(topic)s
+    ) AS kept JOIN inbox USING (source, fact_id)
 """
 PARKED: LiteralString = "SELECT count(*) FROM parked_facts WHERE parked_at >= %(since)s"
 SAYING: LiteralString = "SELECT count(*) FROM outbox WHERE outbox_id > %(outbox_id)s"
@@ -29,6 +33,16 @@ class Mark:
     outbox_id: int
 
 
+class Kept(NamedTuple):
+    """A fact that was written down."""
+
+    fact_id: str
+    partition: int
+    offset: int
+    waits: bool  # Its owner is not known yet.
+    committed_at: datetime | None  # As the server stamped it; None where it was not told to.
+
+
 class Rows:
     """One side's rows."""
 
@@ -39,15 +53,15 @@ class Rows:
         """Now."""
         return Mark(*self._one(MARK, {}))
 
-    def kept(self, mark: Mark, topic: str) -> Iterator[tuple[str, int, int, bool]]:
-        """Every fact that was written down since: its id, partition and offset, and whether its owner is not known yet.
+    def kept(self, mark: Mark, topic: str) -> Iterator[Kept]:
+        """Every fact that was written down since; among them may be some of before that waited until now.
 
-        Among them may be facts of before that waited until now.
+        It is committed when its place in the inbox is: the journal has one that waited only when it has been heard.
         """
         with psycopg.connect(self._url) as connection, connection.cursor("kept", binary=True) as cursor:
             cursor.itersize = READ_AT_ONCE
             cursor.execute(KEPT, {"since": mark.since, "topic": topic})
-            yield from cursor
+            yield from map(Kept._make, cursor)
 
     def parked(self, mark: Mark) -> int:
         """How many facts were parked since."""

@@ -16,8 +16,9 @@ from bench import cost, evidence
 from bench.cost import Cost
 from bench.evidence import Evidence, InBooks
 from bench.generator import Generator
+from bench.moments import Moments
 from bench.offsets import Ends, Offsets, grown
-from bench.rows import Mark, Rows
+from bench.rows import Kept, Mark, Rows
 from bench.sides import Books, Side
 from bench.trial import Load, Trial
 from bench.watch import Watch, watching
@@ -84,6 +85,7 @@ class _Running:
         self._offsets = offsets
         self._generator = generator
         self._behind = behind
+        self._moments = Moments()
         self._problems: list[str] = []
         self._series: Series = {}
 
@@ -108,7 +110,7 @@ class _Running:
             before=before,
             after=after,
             series=self._series,
-            problems=[*self._problems, *self._side.problems()],
+            problems=[*self._problems, *self._side.problems(), *self._moments.problems()],
         )
 
     async def _warm(self) -> None:
@@ -183,14 +185,21 @@ class _Running:
         first = {where.partition: offset for where, offset in begins.items()}
         committed: dict[str, float | None] = {}
         kept = waiting = 0
-        for fact_id, partition, offset, waits in self._behind.rows.kept(mark, self._side.door.topic):
-            if offset < first[partition]:
+        for one in self._behind.rows.kept(mark, self._side.door.topic):
+            if one.offset < first[one.partition]:
                 continue  # Of a load before this one: it waited until now.
-            committed[fact_id] = self._behind.watch.committed_at(partition, offset)
+            committed[one.fact_id] = self._committed_at(one, self._behind.watch)
             kept += 1
-            waiting += waits
+            waiting += one.waits
         parked = self._behind.rows.parked(mark)
         return InBooks(committed, kept, parked, talk.to_say, talk.said, said_at, waiting)
+
+    def _committed_at(self, kept: Kept, watch: Watch) -> float | None:
+        """When the server says that it committed it, provided that this was ever seen; else when it was seen."""
+        seen_at = watch.seen_at(kept.partition, kept.offset)
+        if seen_at is None or kept.committed_at is None:
+            return seen_at
+        return self._moments.on_stopwatch(kept.committed_at)
 
     @asynccontextmanager
     async def _sampled(self, every_seconds: float | None) -> AsyncIterator[None]:

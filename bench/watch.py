@@ -1,7 +1,8 @@
 """Sees commits: asks again and again how far the books are, on a connection and a thread of its own.
 
 What a transaction did is visible when it is committed and flushed, so a fact is in the books at the latest when its
-partition's position is seen beyond its offset.  The same for every side, whoever wrote the position.
+partition's position is seen beyond its offset.  The same for every side, whoever wrote the position.  When exactly it
+was committed the server knows (`bench.rows`): a look comes late, and more looks would slow down what they look at.
 """
 
 import threading
@@ -15,8 +16,8 @@ import psycopg
 from bench.sides import Books
 from runtime import clock
 
-POLL_SECONDS: Final = 0.008
-"""By so much at most a commit is seen late; looking more often takes the cores from those that are looked at."""
+POLL_SECONDS: Final = 0.02
+"""Between two looks: they take the cores from those that are looked at."""
 POSITIONS: LiteralString = """
     SELECT array_agg(partition ORDER BY partition), array_agg(next_offset ORDER BY partition)
     FROM consumer_positions WHERE consumer_group = %(group)s AND topic = %(topic)s
@@ -37,7 +38,7 @@ class Watch:
         """How far each partition was when it was last looked at."""
         return {partition: seen[-1][0] for partition, seen in self._seen.items()}
 
-    def committed_at(self, partition: int, offset: int) -> float | None:
+    def seen_at(self, partition: int, offset: int) -> float | None:
         """The first look at which a fact was in the books; None when it never was."""
         seen = self._seen.get(partition, [])
         place = bisect_right(seen, offset, key=lambda one: one[0])

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bench import watch
 from bench.answers import NO_ANSWER, Answers
 from bench.cost import Cost
 from bench.evidence import Evidence, InBooks, judge, most_behind, quantiles
@@ -122,7 +123,7 @@ def test_the_most_behind_is_what_had_piled_up_at_the_worst_moment() -> None:
 
 @pytest.fixture
 async def ground(stack_factory: Callable[..., Awaitable[Stack]]) -> AsyncIterator[Ground]:
-    ground = Ground(await stack_factory(names=()))
+    ground = Ground(await stack_factory(names=(), postgres_settings={"track_commit_timestamp": "on"}))
     await ground.prepare()
     yield ground  # noqa: PT022  # The stack's own factory ends it, after us.
 
@@ -156,6 +157,33 @@ async def test_every_side_takes_a_load_without_problems_and_the_whole_ones_make_
     late = {"journal": waiting, "stripe_object_versions": waiting}
     assert {table: count + late.get(table, 0) for table, count in ours.items()} == {of: bare[of] for of in ours}
     assert abs(trials["ours"].said - trials["bare"].said) <= 0.05 * trials["bare"].said
+
+
+@pytest.mark.e2e
+async def test_an_event_is_committed_when_the_server_says_so_and_not_when_somebody_looks(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "POLL_SECONDS", 2.0)
+    load = replace(LOAD, rate_per_second=100.0, events=200)
+
+    trial = await run_trial(ground.side("bare"), load)
+
+    assert trial.problems == []
+    assert trial.commit_ms.n == 200
+    assert 0 < trial.commit_ms.p50 < 500, "half of them are seen a second late or more"
+
+
+@pytest.mark.e2e
+async def test_a_server_that_does_not_stamp_its_commits_is_looked_at(
+    stack_factory: Callable[..., Awaitable[Stack]],
+) -> None:
+    ground = Ground(await stack_factory(names=()))
+    await ground.prepare()
+
+    trial = await run_trial(ground.side("bare"), replace(LOAD, events=200))
+
+    assert trial.problems == []
+    assert trial.commit_ms.n == 200
 
 
 @pytest.mark.e2e
