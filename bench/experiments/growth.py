@@ -39,7 +39,7 @@ def judge(part: Part) -> Sequence[Verdict]:
 
 
 def _case(variant: str, known: int, *, quick: bool) -> Case:
-    load = replace(burst(20_000, quick=quick), known_subscribers=known)
+    load = replace(burst(60_000, quick=quick), known_subscribers=known)
     return Case(variant, "ours", load, stack=variant, known_subscribers=known)
 
 
@@ -49,5 +49,5 @@ EXPERIMENT: Final = Experiment(
     rounds=5,
     cases=cases,
     judge=judge,
-    minutes=9,
+    minutes=12,
 )
