@@ -247,8 +247,8 @@ class _Questions:
     accounts: Cursor
     sequences: Cursor
     lanes: Cursor
-    lines: Cursor
-    pieces: Cursor | None  # None where no fact touches any.
+    lines: Cursor | None  # None where no fact touches any.
+    pieces: Cursor | None
     object_lines: Cursor | None
     waiting: Cursor | None
 
@@ -259,6 +259,7 @@ async def _ask(connection: Connection, envelopes: Sequence[Envelope], facts: Seq
     named = {account_of_platform(envelope.account) for envelope in envelopes if envelope.account}
     whose = Whose(met, named, books.touched(fact for fact in facts if not fact.envelope.customer))
     touched = sorted(books.touched(facts))
+    floors = books.floors(facts)
     return _Questions(
         met=met,
         named=named,
@@ -266,7 +267,7 @@ async def _ask(connection: Connection, envelopes: Sequence[Envelope], facts: Seq
         accounts=await customers.lock_accounts(connection, whose),
         sequences=await outbox.load_sequences(connection, whose),
         lanes=await parked.lanes(connection, whose),
-        lines=await subscription_rows.load(connection, books.floors(facts)),
+        lines=await subscription_rows.load(connection, floors) if floors else None,
         pieces=await objects.load(connection, touched) if touched else None,
         object_lines=await objects.load_lines(connection, books.object_floors(facts)) if touched else None,
         waiting=await waiting.load(connection, touched) if touched else None,
@@ -281,7 +282,7 @@ async def _answered(connection: Connection, questions: _Questions, fresh: Sequen
         customers=locked.customers,
         account_seqs=await customers.read_accounts(questions.accounts, linked.union(questions.named)),
         topic_seqs=await outbox.read_sequences(questions.sequences),
-        lines=await subscription_rows.read(questions.lines),
+        lines=await subscription_rows.read(questions.lines) if questions.lines else {},
     )
     if questions.pieces and questions.object_lines:
         await _add_pieces(before, questions.pieces)

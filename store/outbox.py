@@ -57,12 +57,14 @@ UNSENT: Final[LiteralString] = """
     SELECT outbox_id, written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at,
            data, traceparent
     FROM outbox
-    WHERE sent_at IS NULL
+    WHERE sent_at IS NULL AND current_setting('billing.turn_taken')::boolean
     ORDER BY outbox_id
     LIMIT %(batch_max)s
 """
 
-TAKE_TURN: Final[LiteralString] = "SELECT pg_try_advisory_xact_lock(%(turn)s) AS taken"
+TAKE_TURN: Final[LiteralString] = """
+    SELECT set_config('billing.turn_taken', pg_try_advisory_xact_lock(%(turn)s)::text, true)
+"""
 
 MARK: Final[LiteralString] = """
     UPDATE outbox SET sent_at = clock_timestamp()
@@ -146,9 +148,8 @@ class Outbox:
         the transaction, so a relay that dies gives it up, and two relays never send at once.
         """
         async with one_transaction(self._database) as connection:
-            turn = await connection.execute(TAKE_TURN, {"turn": TURN})
-            mine = (await turn.fetchall())[0]["taken"]
-            rows = await _unsent(connection, batch_max) if mine else ()
+            await connection.execute(TAKE_TURN, {"turn": TURN})
+            rows = await _unsent(connection, batch_max)
             yield Claim(rows)
             if rows:
                 await connection.execute(

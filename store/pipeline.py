@@ -26,16 +26,17 @@ class GatheringPipeline(AsyncPipeline):
     def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
         """Send what has gathered, then fetch as ever, whatever the answers to the first of it say."""
         try:
-            yield from self._send_gen()
+            if self.command_queue:
+                yield from self._send_gen()
+                flush = False
         finally:
             yield from super()._fetch_gen(flush=flush)
 
     def _send_gen(self) -> PQGen[None]:
-        if self.command_queue:
-            commands = tuple(self.command_queue)
-            self.command_queue.clear()
-            self.command_queue.append(lambda: _all(commands))  # psycopg flushes after each command of the queue.
-            yield from super()._communicate_gen()
+        commands = (*self.command_queue, self.pgconn.send_flush_request)  # It would be a sending of its own.
+        self.command_queue.clear()
+        self.command_queue.append(lambda: _all(commands))  # psycopg flushes after each command of the queue.
+        yield from super()._communicate_gen()
 
 
 class GatheringConnection(AsyncConnection[DictRow]):
