@@ -384,8 +384,8 @@ class BooksSettings(
 class RelaySettings(KafkaSettings, DatabaseSettings, MetricsSettings, TraceSettings):
     """What the relay may know: no keys, because what it sends is in the clear already."""
 
-    poll_seconds: Annotated[float, Field(gt=0, le=5)] = 0.02
-    """The floor of an event's age when nothing wakes the relay; NOTIFY would serialise commits instead."""
+    poll_seconds: Annotated[float, Field(gt=0, le=5)] = 0.05
+    """The pause between two looks at the outbox: an event is said half of it later, and each look costs two wakes."""
 
     batch_max: Annotated[int, Field(ge=1, le=5_000)] = 500
     """Events claimed at once: more is quicker, and repeats more after a crash."""

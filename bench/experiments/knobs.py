@@ -30,11 +30,11 @@ def _setting(name: str, *values: float) -> list[Knob]:
 
 
 KNOBS: Final = (
-    # BATCH_RECORDS_MAX=500, BATCH_FILL_SECONDS_MAX=0.04, POLL_SECONDS=0.02, BATCH_MAX=500, one process each.
+    # BATCH_RECORDS_MAX=500, BATCH_FILL_SECONDS_MAX=0.04, POLL_SECONDS=0.05, BATCH_MAX=500, one process each.
     Knob(DEFAULT),
     *_setting("BATCH_RECORDS_MAX", 50, 200, 2000),
     *_setting("BATCH_FILL_SECONDS_MAX", 0, 0.1),
-    *_setting("POLL_SECONDS", 0.005, 0.1),
+    *_setting("POLL_SECONDS", 0.01, 0.2),
     *_setting("BATCH_MAX", 100, 2000),
     Knob("two books", books=2),
     Knob("two ingresses", ingresses=2),
