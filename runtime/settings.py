@@ -385,7 +385,7 @@ class RelaySettings(KafkaSettings, DatabaseSettings, MetricsSettings, TraceSetti
     """What the relay may know: no keys, because what it sends is in the clear already."""
 
     poll_seconds: Annotated[float, Field(gt=0, le=5)] = 0.05
-    """The pause between two looks at the outbox: an event is said half of it later, and each look costs two wakes."""
+    """The pause between two looks at the outbox: an event is said half of it later, and a look wakes two processes."""
 
     batch_max: Annotated[int, Field(ge=1, le=5_000)] = 500
     """Events claimed at once: more is quicker, and repeats more after a crash."""

@@ -65,6 +65,8 @@ UNSENT: Final[LiteralString] = """
 TAKE_TURN: Final[LiteralString] = """
     SELECT set_config('billing.turn_taken', pg_try_advisory_xact_lock(%(turn)s)::text, true)
 """
+"""Comes before UNSENT in one transaction, and in a statement of its own: the rows are to be seen as they are once the
+turn is taken.  UNSENT without it is an error."""
 
 MARK: Final[LiteralString] = """
     UPDATE outbox SET sent_at = clock_timestamp()

@@ -24,7 +24,11 @@ class GatheringPipeline(AsyncPipeline):
         yield from ()
 
     def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
-        """Send what has gathered, then fetch as ever, whatever the answers to the first of it say."""
+        """Send what has gathered, then fetch as ever, whatever the answers to the first of it say.
+
+        The request to be answered goes with it.  After an error psycopg makes its own all the same: on a connection
+        that is lost, it is what says so.
+        """
         try:
             if self.command_queue:
                 yield from self._send_gen()

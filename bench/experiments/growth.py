@@ -49,5 +49,5 @@ EXPERIMENT: Final = Experiment(
     rounds=5,
     cases=cases,
     judge=judge,
-    minutes=12,
+    minutes=10,
 )

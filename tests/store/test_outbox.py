@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from store.outbox import Outbox, OutboxRow
+from store.outbox import UNSENT, Outbox, OutboxRow
 from tests.store.test_contracts import assert_numbers_are_gapless
 from tests.support_store import NOW, Bench, changed
 
@@ -64,6 +64,17 @@ async def test_of_two_relays_one_has_the_turn(bench: Bench) -> None:
         assert theirs.rows == ()
 
     assert await sent(other, 2) == ["evt_2", "evt_3"], "the turn goes on when it is given back"
+
+
+@pytest.mark.parametrize("turn_before", [False, True])
+async def test_rows_are_not_read_without_a_turn(bench: Bench, turn_before: bool) -> None:
+    outbox = await filled(bench)
+    if turn_before:
+        await sent(outbox, 1)  # On the same connection, which keeps nothing of it.
+
+    async with bench.database.connection() as connection:
+        with pytest.raises(psycopg.Error):
+            await connection.execute(UNSENT, {"batch_max": 5})
 
 
 async def test_a_relay_that_dies_gives_its_turn_up(bench: Bench) -> None:
