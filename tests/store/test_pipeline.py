@@ -53,6 +53,24 @@ async def test_answers_come_in_the_order_in_which_they_were_asked_for(connection
             assert await cursor.fetchall() == [(number,)]
 
 
+async def test_a_statement_that_comes_again_has_an_answer_of_its_own_each_time(connection: GatheringConnection) -> None:
+    statement: LiteralString = "SELECT %(number)s::int"
+    for first in (0, 10):
+        async with connection.pipeline():
+            asked = [await connection.execute(statement, {"number": first + number}) for number in range(3)]
+            assert [await cursor.fetchall() for cursor in asked] == [[(first + number,)] for number in range(3)]
+
+
+async def test_an_answer_can_be_read_until_the_next_pipeline_begins(connection: GatheringConnection) -> None:
+    statement: LiteralString = "SELECT %(word)s::text"
+    async with connection.pipeline():
+        before = await connection.execute(statement, {"word": "before"})
+    await connection.execute(statement, {"word": "in no pipeline"})
+    assert await before.fetchall() == [("before",)]
+    async with connection.pipeline():
+        assert await connection.execute(statement, {"word": "after"}) is before
+
+
 async def ask(connection: GatheringConnection, *statements: LiteralString, fetching: bool = False) -> None:
     async with connection.pipeline():
         for statement in statements:
