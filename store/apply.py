@@ -1,8 +1,8 @@
 """The only write transaction of the pipeline.
 
-One transaction takes a batch of arrivals into the books: take turns, claim, load, decide, save, journal, announce, move
-the position.  Everybody takes locks in one order: positions, customers, accounts, then rows.  All that is asked of the
-server before deciding goes out at once, and all that is written after it, so a batch costs two waits.
+One transaction takes a batch of arrivals into the books: take turns, which moves the position, claim, load, decide,
+save, journal, announce.  Everybody takes locks in one order: positions, customers, accounts, then rows.  All that is
+asked of the server before deciding goes out at once, and all that is written after it, so a batch costs two waits.
 
 Redriving and discarding a parked fact is the same transaction without a topic behind it.
 """
@@ -84,10 +84,10 @@ async def apply(tools: Tools, batch: Batch) -> Applied:
     traces.begin(Step.ASK)
     readable = _readable(batch.arrivals)
     async with one_transaction(tools.database) as connection:
-        locked = await positions.lock(connection, batch.group, batch.spans)
+        taken = await positions.take(connection, batch.group, batch.spans)
         questions = await _ask(connection, [arrival.envelope for arrival in batch.arrivals], readable)
         claimed = await inbox.claim(connection, _claims(batch.arrivals))
-        at = await positions.check(locked, batch.group, batch.spans, batch.holes)
+        at = await positions.check(taken, batch.group, batch.spans, batch.holes)
         fresh, copies = _sorted_out(batch.arrivals, await inbox.read_claimed(claimed), at)
         known = await _answered(connection, questions, [arrival.envelope for arrival in fresh])
         turn = _Turn(tools, known, await parked.read_lanes(questions.lanes), _origins(batch.arrivals))
@@ -382,7 +382,7 @@ async def _take_copies(connection: Connection, turn: _Turn, copies: Sequence[Arr
 
 
 async def _save(connection: Connection, turn: _Turn, batch: Batch) -> None:
-    """Write all that changed, concept by concept, and move the position; nothing here waits for an answer."""
+    """Write all that changed, concept by concept; nothing here waits for an answer."""
     before, after, applied = turn.before, turn.after, turn.applied
     changed = [one for customer_id, one in after.customers.items() if before.customers.get(customer_id) != one]
     advanced = {
@@ -390,20 +390,14 @@ async def _save(connection: Connection, turn: _Turn, batch: Batch) -> None:
     }
     if changed:
         await customers.save_customers(connection, changed)
-    if advanced:
-        await customers.save_accounts(connection, advanced)
     await subscription_rows.save(connection, before.lines, after.lines)
-    await objects.save(connection, before.pieces, after.pieces)
-    await objects.save_lines(connection, before.object_lines, after.object_lines)
+    await objects.save(connection, before, after)
     await payments.save(connection, before.payments, after.payments)
     await _save_waiting(connection, turn)
     journaled = [heard for heard in applied.heard if heard.outcome is not Outcome.WAITING]
-    if journaled:
-        await journal.write(connection, journaled, turn.origins)
+    await journal.write(connection, journaled, turn.origins, advanced)
     await parked.write(connection, batch.group, applied.parked, turn.tools.store_keys)
     await outbox.write(connection, turn.said)
-    if batch.spans:
-        await positions.move(connection, batch.group, batch.spans)
 
 
 async def _save_waiting(connection: Connection, turn: _Turn) -> None:

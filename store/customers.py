@@ -8,7 +8,7 @@ from msgspec import convert
 
 from models.customers import Customer, account_of_customer
 from runtime.failures import Transient
-from store.arrays import Bigints, Booleans, Moments, Texts
+from store.arrays import Booleans, Moments, Texts
 from store.postgres import Connection, Cursor
 
 LOCK_CUSTOMERS: Final[LiteralString] = """
@@ -68,13 +68,6 @@ SAVE_CUSTOMERS: Final[LiteralString] = """
                 %(named_ats)b::timestamptz[], %(named_bys)b::text[], %(deleted_ats)b::timestamptz[])
         AS after (customer_id, account_id, platform_id, named_at, named_by, deleted_at)
     WHERE customers.customer_id = after.customer_id
-"""
-
-SAVE_ACCOUNTS: Final[LiteralString] = """
-    UPDATE accounts
-    SET last_seq = after.last_seq
-    FROM unnest(%(account_ids)b::text[], %(last_seqs)b::bigint[]) AS after (account_id, last_seq)
-    WHERE accounts.account_id = after.account_id
 """
 
 
@@ -163,8 +156,3 @@ async def save_customers(connection: Connection, customers: Iterable[Customer]) 
             "deleted_ats": Moments.of(after, "deleted_at"),
         },
     )
-
-
-async def save_accounts(connection: Connection, last_seqs: Mapping[str, int]) -> None:
-    """Advance the accounts' sequences."""
-    await connection.execute(SAVE_ACCOUNTS, {"account_ids": Texts(last_seqs), "last_seqs": Bigints(last_seqs.values())})

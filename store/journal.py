@@ -24,6 +24,12 @@ _TEXTS: Final = (
 )
 
 WRITE: Final[LiteralString] = """
+    WITH advanced AS (
+        UPDATE accounts
+        SET last_seq = after.last_seq
+        FROM unnest(%(advanced)b::text[], %(last_seqs)b::bigint[]) AS after (account_id, last_seq)
+        WHERE accounts.account_id = after.account_id
+    )
     INSERT INTO journal (
         committed_at, account_id, account_seq, source, fact_id, type, subject, customer_id, account_hint, occurred_at,
         received_at, api_version, livemode, stripe_account, causation, correlation, schema_version, slice, outcome,
@@ -54,13 +60,22 @@ READ: Final[LiteralString] = """
 """
 
 
-async def write(connection: Connection, heard: Sequence[Heard], origins: Mapping[tuple[str, str], Origin]) -> None:
-    """Journal facts with where they came from."""
+async def write(
+    connection: Connection,
+    heard: Sequence[Heard],
+    origins: Mapping[tuple[str, str], Origin],
+    last_seqs: Mapping[str, int],
+) -> None:
+    """Journal facts with where they came from, and advance their accounts to the last numbers that they took."""
+    if not heard and not last_seqs:
+        return
     envelopes = [one.fact.envelope for one in heard]
     came = [origins.get(envelope.identity, Origin()) for envelope in envelopes]
     await connection.execute(
         WRITE,
         {
+            "advanced": Texts(last_seqs),
+            "last_seqs": Bigints(last_seqs.values()),
             "source": Texts.of(envelopes, "source.value"),
             **{name: Texts.of(envelopes, name) for name in _TEXTS},
             "occurred_at": Moments.of(envelopes, "occurred_at"),

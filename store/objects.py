@@ -8,11 +8,12 @@ from typing import Any, Final, LiteralString, NamedTuple
 from msgspec.json import Decoder
 
 from models.base import as_json
+from models.books import Books
 from models.causes import ObjectLine, Piece, Present
 from models.lines import Second, Version
 from models.objects import State
 from models.payments import Payment
-from store.arrays import Bigints, Booleans, Moments, Texts
+from store.arrays import Bigints, Booleans, Column, Moments, Texts
 from store.postgres import Connection, Cursor
 
 STATE: Final[Decoder[State]] = Decoder(State)
@@ -51,19 +52,6 @@ OF_CUSTOMERS: Final[LiteralString] = """
     ORDER BY object_id
 """
 
-SAVE: Final[LiteralString] = """
-    INSERT INTO stripe_objects (
-        object_id, kind, cause_id, customer_id, account_id, ownerless, fact_id, occurred_at, state)
-    SELECT * FROM unnest(
-        %(object_ids)b::text[], %(kinds)b::text[], %(cause_ids)b::text[], %(customer_ids)b::text[],
-        %(account_ids)b::text[], %(ownerless)b::boolean[], %(fact_ids)b::text[], %(occurred_ats)b::timestamptz[],
-        %(states)b::text[])
-    ON CONFLICT (object_id) DO UPDATE SET
-        kind = excluded.kind, cause_id = excluded.cause_id, customer_id = excluded.customer_id,
-        account_id = excluded.account_id, ownerless = excluded.ownerless, fact_id = excluded.fact_id,
-        occurred_at = excluded.occurred_at, state = excluded.state
-"""
-
 LOAD_LINES: Final[LiteralString] = """
     SELECT version.object_id, version.fact_id, version.occurred_at, version.ordinal, version.rank, version.before,
            version.state
@@ -83,12 +71,25 @@ LOAD_LINES: Final[LiteralString] = """
     ORDER BY version.object_id, version.ended, version.occurred_at, version.ordinal
 """
 
-SAVE_LINES: Final[LiteralString] = """
-    INSERT INTO stripe_object_versions (object_id, fact_id, ended, occurred_at, ordinal, rank, before, state)
+SAVE: Final[LiteralString] = """
+    WITH versions AS (
+        INSERT INTO stripe_object_versions (object_id, fact_id, ended, occurred_at, ordinal, rank, before, state)
+        SELECT * FROM unnest(
+            %(version_object_ids)b::text[], %(version_fact_ids)b::text[], %(version_ended)b::boolean[],
+            %(version_occurred_ats)b::timestamptz[], %(version_ordinals)b::bigint[], %(version_ranks)b::bigint[],
+            %(version_befores)b::text[], %(version_states)b::text[])
+        ON CONFLICT (object_id, fact_id) DO UPDATE SET ordinal = excluded.ordinal
+    )
+    INSERT INTO stripe_objects (
+        object_id, kind, cause_id, customer_id, account_id, ownerless, fact_id, occurred_at, state)
     SELECT * FROM unnest(
-        %(object_ids)b::text[], %(fact_ids)b::text[], %(ended)b::boolean[], %(occurred_ats)b::timestamptz[],
-        %(ordinals)b::bigint[], %(ranks)b::bigint[], %(befores)b::text[], %(states)b::text[])
-    ON CONFLICT (object_id, fact_id) DO UPDATE SET ordinal = excluded.ordinal
+        %(object_ids)b::text[], %(kinds)b::text[], %(cause_ids)b::text[], %(customer_ids)b::text[],
+        %(account_ids)b::text[], %(ownerless)b::boolean[], %(fact_ids)b::text[], %(occurred_ats)b::timestamptz[],
+        %(states)b::text[])
+    ON CONFLICT (object_id) DO UPDATE SET
+        kind = excluded.kind, cause_id = excluded.cause_id, customer_id = excluded.customer_id,
+        account_id = excluded.account_id, ownerless = excluded.ownerless, fact_id = excluded.fact_id,
+        occurred_at = excluded.occurred_at, state = excluded.state
 """
 
 
@@ -144,50 +145,50 @@ async def read_lines(loaded: Cursor) -> dict[str, ObjectLine]:
     return {object_id: tuple(versions) for object_id, versions in lines.items()}
 
 
-async def save(connection: Connection, before: Mapping[str, Piece], after: Mapping[str, Piece]) -> None:
-    """Write the pieces that are new or have changed."""
-    changed = [piece for object_id, piece in sorted(after.items()) if before.get(object_id) != piece]
-    if changed:
-        shown = [piece.present for piece in changed]
-        await connection.execute(
-            SAVE,
-            {
-                "object_ids": Texts.of(changed, "object_id"),
-                "kinds": Texts(one.state.kind.value if one else None for one in shown),
-                "cause_ids": Texts.of(changed, "cause_id"),
-                "customer_ids": Texts.of(changed, "customer_id"),
-                "account_ids": Texts.of(changed, "account_id"),
-                "ownerless": Booleans.of(changed, "ownerless"),
-                "fact_ids": Texts(one.fact_id if one else None for one in shown),
-                "occurred_ats": Moments(one.occurred_at if one else None for one in shown),
-                "states": Texts(as_json(one.state) if one else None for one in shown),
-            },
-        )
-
-
-async def save_lines(connection: Connection, before: Mapping[str, ObjectLine], after: Mapping[str, ObjectLine]) -> None:
-    """Write the versions that are new; of those that have moved, their place."""
-    rows = [row for object_id, line in after.items() for row in _moved(object_id, before.get(object_id, ()), line)]
-    if rows:
-        versions = [row.version for row in rows]
-        await connection.execute(
-            SAVE_LINES,
-            {
-                "object_ids": Texts.of(rows, "object_id"),
-                "fact_ids": Texts.of(versions, "fact_id"),
-                "ended": Booleans.of(versions, "ended"),
-                "occurred_ats": Moments.of(versions, "occurred_at"),
-                "ordinals": Bigints.of(versions, "ordinal"),
-                "ranks": Bigints.of(versions, "rank"),
-                "befores": Texts(_json(version.before) for version in versions),
-                "states": Texts(_json(version.state) for version in versions),
-            },
-        )
-
-
 class _Row(NamedTuple):
     object_id: str
     version: Version[State]
+
+
+async def save(connection: Connection, before: Books, after: Books) -> None:
+    """Write the pieces that are new or have changed, and of their lines the versions that are new or have moved."""
+    changed = [piece for object_id, piece in sorted(after.pieces.items()) if before.pieces.get(object_id) != piece]
+    rows = [
+        row
+        for object_id, line in after.object_lines.items()
+        for row in _moved(object_id, before.object_lines.get(object_id, ()), line)
+    ]
+    if changed or rows:
+        await connection.execute(SAVE, _of_pieces(changed) | _of_versions(rows))
+
+
+def _of_pieces(changed: Sequence[Piece]) -> dict[str, Column]:
+    shown = [piece.present for piece in changed]
+    return {
+        "object_ids": Texts.of(changed, "object_id"),
+        "kinds": Texts(one.state.kind.value if one else None for one in shown),
+        "cause_ids": Texts.of(changed, "cause_id"),
+        "customer_ids": Texts.of(changed, "customer_id"),
+        "account_ids": Texts.of(changed, "account_id"),
+        "ownerless": Booleans.of(changed, "ownerless"),
+        "fact_ids": Texts(one.fact_id if one else None for one in shown),
+        "occurred_ats": Moments(one.occurred_at if one else None for one in shown),
+        "states": Texts(as_json(one.state) if one else None for one in shown),
+    }
+
+
+def _of_versions(rows: Sequence[_Row]) -> dict[str, Column]:
+    versions = [row.version for row in rows]
+    return {
+        "version_object_ids": Texts.of(rows, "object_id"),
+        "version_fact_ids": Texts.of(versions, "fact_id"),
+        "version_ended": Booleans.of(versions, "ended"),
+        "version_occurred_ats": Moments.of(versions, "occurred_at"),
+        "version_ordinals": Bigints.of(versions, "ordinal"),
+        "version_ranks": Bigints.of(versions, "rank"),
+        "version_befores": Texts(_json(version.before) for version in versions),
+        "version_states": Texts(_json(version.state) for version in versions),
+    }
 
 
 def _moved(object_id: str, before: ObjectLine, after: ObjectLine) -> Iterator[_Row]:

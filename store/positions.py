@@ -50,25 +50,29 @@ class GapFound(Exception):
         self.first = first
 
 
-LOCK: Final[LiteralString] = """
+TAKE: Final[LiteralString] = """
+    WITH taken AS (
+        SELECT * FROM unnest(%(topics)b::text[], %(partitions)b::bigint[], %(offsets)b::bigint[])
+            AS taken (topic, partition, next_offset)
+    ), before AS (
+        SELECT topic, partition, next_offset
+        FROM consumer_positions
+        WHERE consumer_group = %(group)s AND (topic, partition) IN (SELECT topic, partition FROM taken)
+        ORDER BY topic, partition
+        FOR UPDATE
+    ), moved AS (
+        UPDATE consumer_positions AS position
+        SET next_offset = taken.next_offset
+        FROM before
+        JOIN taken USING (topic, partition)
+        WHERE position.consumer_group = %(group)s
+          AND position.topic = before.topic
+          AND position.partition = before.partition
+          AND position.next_offset < taken.next_offset
+    )
     SELECT topic, partition, next_offset,
            (SELECT reason FROM intake_stops WHERE consumer_group = %(group)s AND cleared_at IS NULL) AS stopped
-    FROM consumer_positions
-    WHERE consumer_group = %(group)s
-      AND (topic, partition) IN (SELECT * FROM unnest(%(topics)b::text[], %(partitions)b::bigint[]))
-    ORDER BY topic, partition
-    FOR UPDATE OF consumer_positions
-"""
-
-MOVE: Final[LiteralString] = """
-    UPDATE consumer_positions AS position
-    SET next_offset = moved.next_offset
-    FROM unnest(%(topics)b::text[], %(partitions)b::bigint[], %(offsets)b::bigint[])
-        AS moved (topic, partition, next_offset)
-    WHERE consumer_group = %(group)s
-      AND position.topic = moved.topic
-      AND position.partition = moved.partition
-      AND position.next_offset < moved.next_offset
+    FROM before
 """
 
 SEED: Final[LiteralString] = """
@@ -117,19 +121,22 @@ def _require_same_log(where: TopicPartition, position: int, log: Bounds) -> None
         )
 
 
-async def lock(connection: Connection, group: str, spans: Mapping[TopicPartition, Span]) -> Cursor:
-    """Take the turn on the partitions of a batch, in one order for everybody."""
-    return await connection.execute(LOCK, _arrays(group, {where: span.first for where, span in spans.items()}))
+async def take(connection: Connection, group: str, spans: Mapping[TopicPartition, Span]) -> Cursor:
+    """Take the turn on the partitions of a batch, in one order for everybody, and move them behind it, never backwards.
+
+    Whether they may be moved, `check` says: whoever is told no rolls back.
+    """
+    return await connection.execute(TAKE, _arrays(group, {where: span.next for where, span in spans.items()}))
 
 
 async def check(
-    locked: Cursor, group: str, spans: Mapping[TopicPartition, Span], holes: frozenset[TopicPartition]
+    taken: Cursor, group: str, spans: Mapping[TopicPartition, Span], holes: frozenset[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """The positions that were locked; GapFound when a batch starts beyond one and nobody said that it is a hole.
+    """The positions as they were before; GapFound when a batch starts beyond one and nobody said that it is a hole.
 
     Raises Stop when the group is stopped: one worker's stop is everybody's.
     """
-    rows = await locked.fetchall()
+    rows = await taken.fetchall()
     if rows and rows[0]["stopped"] is not None:
         raise Stop(stops.how_to_resume(group, rows[0]["stopped"]))
     positions = _by_partition(rows)
@@ -139,11 +146,6 @@ async def check(
         if span.first > positions[where] and where not in holes:
             raise GapFound(where, positions[where], span.first)
     return positions
-
-
-async def move(connection: Connection, group: str, spans: Mapping[TopicPartition, Span]) -> None:
-    """Remember that a batch is in; never backwards."""
-    await connection.execute(MOVE, _arrays(group, {where: span.next for where, span in spans.items()}))
 
 
 def _by_partition(rows: Iterable[DictRow]) -> dict[TopicPartition, int]:

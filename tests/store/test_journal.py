@@ -37,8 +37,7 @@ async def _save(connection: Connection, after: Books) -> None:
     await customers.lock_customers(connection, {one.customer_id: one.livemode for one in known.values()}, ())
     await customers.save_customers(connection, known.values())
     await subscriptions.save(connection, {}, after.lines)
-    await objects.save(connection, {}, after.pieces)
-    await objects.save_lines(connection, {}, after.object_lines)
+    await objects.save(connection, Books(), after)
     await payments.save(connection, {}, after.payments)
 
 

@@ -48,10 +48,9 @@ def no_inbox(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_position_kept(patch: pytest.MonkeyPatch) -> None:
-    async def nothing(*_: object) -> None:
-        return
-
-    patch.setattr(positions, "move", nothing)
+    kept = "next_offset = taken.next_offset"
+    assert kept in positions.TAKE
+    patch.setattr(positions, "TAKE", positions.TAKE.replace(kept, "next_offset = position.next_offset"))
 
 
 def no_position_looked_at(patch: pytest.MonkeyPatch) -> None:
