@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ops.local import ports, surroundings
+from ops.local import ports, precedence, surroundings
 from ops.local.credentials import Credentials
 from ops.local.folders import PROJECT
 
@@ -47,6 +47,7 @@ class Program:
     port_setting: str = "METRICS_PORT"
     settings: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    nice: int = 0  # See `ops.local.precedence`.
 
     @property
     def url(self) -> str:
@@ -93,6 +94,7 @@ def ingress(webhook_port: int | None) -> Maker:
             port_setting="INGRESS_PORT",
             settings={"INGRESS_HOST": ports.HOST, "EDGE_KEYS_FILE": str(credentials.edge_keys_file)},
             secrets={"stripe_webhook_secrets": credentials.webhook_secret_file.read_text(encoding="utf-8")},
+            nice=precedence.BRINGS,
         )
 
     return make
@@ -125,6 +127,7 @@ def relay(servers: Servers, _: Credentials) -> Program:
         module="streams.relay",
         port=ports.free_port(),
         secrets={"database_url": servers.database_url},
+        nice=precedence.BRINGS,
     )
 
 
@@ -140,6 +143,7 @@ def clock(servers: Servers, credentials: Credentials) -> Program:
             "CATALOG_FILE": str(CATALOG),
         },
         secrets={"database_url": servers.database_url},
+        nice=precedence.BRINGS,
     )
 
 
@@ -151,6 +155,7 @@ def stripe_requests(_: Servers, credentials: Credentials) -> Program:
         port=ports.free_port(),
         settings={"EDGE_KEYS_FILE": str(credentials.edge_keys_file), **_stripes_place()},
         secrets={"stripe_api_key": _stripes_key()},
+        nice=precedence.BRINGS,
     )
 
 
@@ -162,6 +167,7 @@ def sweep(servers: Servers, credentials: Credentials) -> Program:
         port=ports.free_port(),
         settings={"EDGE_KEYS_FILE": str(credentials.edge_keys_file), **_stripes_place()},
         secrets={"database_url": servers.database_url, "stripe_api_key": _stripes_key()},
+        nice=precedence.BRINGS,
     )
 
 
