@@ -5,7 +5,7 @@ from typing import Final, LiteralString
 import psutil
 import psycopg
 
-from ops.local import java, precedence
+from ops.local import java
 from ops.local.kafka_jars import JARS
 
 SETTINGS: Final[LiteralString] = """
@@ -43,6 +43,5 @@ async def describe(superuser_url: str) -> dict[str, str]:
         "PostgreSQL": f"{version // 10_000}.{version % 10_000}",
         **dict(rows),
         "Kafka": JARS.name.removeprefix("kafka-"),
-        "nice": f"Kafka {precedence.CARRIES}; doors, relay and clock {precedence.BRINGS}; books and PostgreSQL 0",
         "its JVM's flags": " ".join(java.flags(program)) if (program := java.program()) else "a container's",
     }

@@ -18,7 +18,7 @@ from psycopg import sql
 from bench import servers
 from models.topics import ALERTS, DAY_MS, PARKED, PAYMENTS, STRIPE_EVENTS, STRIPE_REQUESTS, SUBSCRIPTIONS, Topic
 from ops import topics
-from ops.local import folders, health, ports, precedence, programs
+from ops.local import folders, health, ports, programs
 from ops.local.child import Child, describe
 from ops.local.postgres import Role
 from ops.local.programs import Maker, Program, Servers
@@ -188,7 +188,6 @@ class Ground:
             log=self.stack.home.folder / "logs" / f"{side}.{part.name}.log",
             environment=part.program.environment(servers, self.stack.credentials),
             folder=folders.PROJECT,
-            nice=part.program.nice,
         )
 
     def our_part(self, name: str, make: Maker, settings: Mapping[str, str]) -> Part:
@@ -214,7 +213,6 @@ class Ground:
             port_setting="INGRESS_PORT",
             settings={"TOPIC": topic.name, **wish.settings},
             secrets={"webhook_secret": self.stack.webhook_secret},
-            nice=precedence.BRINGS,
         )
         return [Part("ingress", program, answers=False)] * wish.ingresses
 

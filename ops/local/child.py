@@ -39,7 +39,6 @@ class Child:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     account: Account | None = None
-    nice: int = 0  # How far it steps back for others when the processors are short: see `ops.local.precedence`.
     last_signal: signal.Signals = signal.SIGKILL  # What the kernel sends it when we die.
     _process: subprocess.Popen[bytes] | None = None
 
@@ -55,7 +54,7 @@ class Child:
                 env=surroundings.handed_on(self.environment),
                 cwd=self.folder,
                 process_group=0,
-                preexec_fn=_prepared(self.last_signal, self.nice),  # noqa: PLW1509  # No lock, no allocation.
+                preexec_fn=_dies_with_us(self.last_signal),  # noqa: PLW1509  # One call, no lock, no allocation.
                 **as_other(self.account),
             )
 
@@ -148,14 +147,9 @@ def is_running(pid: int, started: float | None = None) -> bool:
         return False
 
 
-def _prepared(last_signal: signal.Signals, nice: int) -> Callable[[], None]:
-    """What a child does before it becomes its program: it steps back, and on Linux it dies with us."""
+def _dies_with_us(last_signal: signal.Signals) -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
     # Looked up before the fork: between fork and exec only async-signal-safe work is allowed.
-    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-
-    def prepare() -> None:
-        os.nice(nice)
-        if prctl is not None:
-            prctl(_PR_SET_PDEATHSIG, int(last_signal))
-
-    return prepare
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, int(last_signal))

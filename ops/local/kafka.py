@@ -14,7 +14,7 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from ops.local import command, java, kafka_jars, ports, precedence
+from ops.local import command, java, kafka_jars, ports
 from ops.local.child import Child
 from ops.local.errors import CannotStart
 from ops.local.folders import CACHE, remove
@@ -90,7 +90,6 @@ class LocalKafka:
             "kafka",
             [*_command(machine, jars, flags), "kafka.Kafka", self._settings_file()],
             log=self.home / "kafka.log",
-            nice=precedence.CARRIES,
         )
 
     def _class_data(self, machine: Path) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ops.local import ports, precedence, surroundings
+from ops.local import ports, surroundings
 from ops.local.credentials import Credentials
 from ops.local.folders import PROJECT
 
@@ -47,7 +47,6 @@ class Program:
     port_setting: str = "METRICS_PORT"
     settings: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
-    nice: int = 0  # See `ops.local.precedence`.
 
     @property
     def url(self) -> str:
@@ -94,7 +93,6 @@ def ingress(webhook_port: int | None) -> Maker:
             port_setting="INGRESS_PORT",
             settings={"INGRESS_HOST": ports.HOST, "EDGE_KEYS_FILE": str(credentials.edge_keys_file)},
             secrets={"stripe_webhook_secrets": credentials.webhook_secret_file.read_text(encoding="utf-8")},
-            nice=precedence.BRINGS,
         )
 
     return make
@@ -127,7 +125,6 @@ def relay(servers: Servers, _: Credentials) -> Program:
         module="streams.relay",
         port=ports.free_port(),
         secrets={"database_url": servers.database_url},
-        nice=precedence.BRINGS,
     )
 
 
@@ -143,7 +140,6 @@ def clock(servers: Servers, credentials: Credentials) -> Program:
             "CATALOG_FILE": str(CATALOG),
         },
         secrets={"database_url": servers.database_url},
-        nice=precedence.BRINGS,
     )
 
 
@@ -155,7 +151,6 @@ def stripe_requests(_: Servers, credentials: Credentials) -> Program:
         port=ports.free_port(),
         settings={"EDGE_KEYS_FILE": str(credentials.edge_keys_file), **_stripes_place()},
         secrets={"stripe_api_key": _stripes_key()},
-        nice=precedence.BRINGS,
     )
 
 
@@ -167,7 +162,6 @@ def sweep(servers: Servers, credentials: Credentials) -> Program:
         port=ports.free_port(),
         settings={"EDGE_KEYS_FILE": str(credentials.edge_keys_file), **_stripes_place()},
         secrets={"database_url": servers.database_url, "stripe_api_key": _stripes_key()},
-        nice=precedence.BRINGS,
     )
 
 

@@ -202,7 +202,6 @@ class Stack:
             log=self.home.folder / "logs" / f"{name}.log",
             environment=program.environment(servers, self.credentials) | self._settings,
             folder=folders.PROJECT,
-            nice=program.nice,
         )
 
     def _processes(self) -> tuple[Process, ...]:

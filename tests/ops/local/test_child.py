@@ -1,7 +1,6 @@
 """A child cannot outlive us, and its death is never a silence."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -121,15 +120,6 @@ async def test_a_child_is_told_nothing_of_our_environment_but_what_programs_need
     assert "TOLD" in child.last_lines()
     assert "PATH" in child.last_lines()
     assert "STRIPE_API_KEY" not in child.last_lines()
-
-
-@pytest.mark.parametrize("steps", [0, 3])
-async def test_a_child_steps_back_for_others_as_far_as_it_is_told(tmp_path: Path, steps: int) -> None:
-    child = Child("child", [sys.executable, "-c", "import os; print(os.nice(0))"], log=tmp_path / "log", nice=steps)
-    child.start()
-    await asyncio.wait_for(child.wait(), 10)
-
-    assert child.last_lines().split()[-1] == str(os.nice(0) + steps)
 
 
 def test_an_end_is_described_in_words() -> None:

@@ -214,15 +214,5 @@ async def test_the_door_is_given_its_secret_and_not_the_database(stack_factory: 
     assert {path.name for path in given.iterdir()} == {"stripe_webhook_secrets"}
 
 
-async def test_what_commits_goes_before_what_carries_and_that_before_what_brings(stack_factory: Make) -> None:
-    stack = await stack_factory()
-
-    seen = state.read(stack.home.folder)
-    assert seen is not None
-    nice = {process.name: psutil.Process(process.pid).nice() for process in seen.processes}
-    assert nice["postgres"] == nice["books-0"] < nice["kafka"] < nice["ingress"]
-    assert nice["relay"] == nice["clock"] == nice["ingress"]
-
-
 async def test_a_home_that_nobody_uses_has_nothing_to_end(tmp_path: Path) -> None:
     assert not await Home(tmp_path).end()
