@@ -11,6 +11,8 @@ from sqlalchemy.exc import OperationalError
 from store import migrate
 from store.migrations import lint
 from store.months import Months
+from tests.store.test_waiting import traffic
+from tests.support_lives import lives
 from tests.support_store import NOW, bench_on, changed
 
 MIGRATION = '''
@@ -25,8 +27,9 @@ down_revision = {down}
 def upgrade() -> None:
     op.execute("""{statements}""")
 '''
-OURS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007"]
-NEXT = "0008"
+RARELY = ["autovacuum_analyze_threshold=100000", "autovacuum_vacuum_insert_threshold=100000"]
+OURS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]
+NEXT = "0009"
 BOUNDED = "SET LOCAL lock_timeout = '500ms';"
 
 
@@ -200,6 +203,7 @@ def test_every_month_of_the_outbox_has_what_the_outbox_has(empty_database: Any, 
         months = owner.execute(
             """
             SELECT inhrelid::regclass::text,
+                   (SELECT reloptions FROM pg_class WHERE oid = inhrelid),
                    (SELECT array_agg(attname::text ORDER BY attname) FROM pg_attribute
                     WHERE attrelid = inhrelid AND attnum > 0 AND NOT attisdropped)
             FROM pg_inherits WHERE inhparent = 'outbox'::regclass
@@ -207,4 +211,23 @@ def test_every_month_of_the_outbox_has_what_the_outbox_has(empty_database: Any, 
         ).fetchall()
 
     assert len(months) == 4
-    assert all("traceparent" in columns and columns == months[0][1] for _, columns in months)
+    assert all("traceparent" in columns and columns == months[0][2] for _, _, columns in months)
+    assert all(options == RARELY for _, options, _ in months)
+
+
+async def test_what_facts_write_is_not_analyzed_every_minute(own_bench: Any) -> None:
+    await (await own_bench.intake()).take(own_bench.records([*lives(1, 1)[0], *traffic(2)]))
+    tables = own_bench.sql(
+        """
+        SELECT oid::regclass::text AS name, coalesce(reloptions, '{}') AS options FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+        """
+    )
+    written = {
+        table["name"]: table["options"]
+        for table in tables
+        if own_bench.sql(f"SELECT EXISTS (SELECT FROM {table['name']}) AS any")[0]["any"]
+    }
+
+    assert {"accounts", "payments", "stripe_object_versions", "subscriptions"} < written.keys()
+    assert {name for name, options in written.items() if not set(RARELY) <= set(options)} == {"alembic_version"}
