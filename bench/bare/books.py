@@ -24,6 +24,7 @@ from bench.bare.rows import Event, account_of
 from bench.bare.settings import BareBooksSettings
 from runtime import clock, health, kafka
 from runtime.settings import load
+from store.postgres import BY_KEY
 
 SUBSCRIPTION_CHANGED: Final = "billing.subscription.changed.v1"
 INVOICE_UPCOMING: Final = "billing.invoice.upcoming.v1"
@@ -34,6 +35,9 @@ SAID_OF_OBJECTS: Final = {
     "refund": "billing.refund.changed.v1",
     "dispute": "billing.dispute.changed.v1",
 }
+PLANS: Final = {"plan_cache_mode": "force_generic_plan", **BY_KEY}
+"""As ours: the tables are the same, and statistics of them are rarely taken."""
+
 BATCH_BYTES_MAX: Final = 262_144
 POLL_MS: Final = 200
 COMMIT_SECONDS: Final = 0.5
@@ -366,7 +370,11 @@ async def run(settings: BareBooksSettings) -> None:
         **options, acks="all", enable_idempotence=True, linger_ms=0, max_batch_size=BATCH_BYTES_MAX
     )
     connecting = psycopg.AsyncConnection.connect(
-        settings.database_url.get_secret_value(), autocommit=True, prepare_threshold=0, application_name="bare"
+        settings.database_url.get_secret_value(),
+        autocommit=True,
+        prepare_threshold=0,
+        application_name="bare",
+        options=" ".join(f"-c {name}={value}" for name, value in PLANS.items()),
     )
     async with await connecting as connection, producer, consumer:
         books = BareBooks(connection, settings)

@@ -5,7 +5,10 @@ import asyncio
 import pytest
 
 from runtime.failures import Stop
+from store import positions
 from store.intake import Bounds, Gap, Record
+from store.positions import Span, TopicPartition
+from store.postgres import Database, one_transaction
 from tests.support_store import GROUP, NOW, PATIENT, TOPIC, Bench, Judge, Told, changed, refused_by_postgres
 
 
@@ -38,6 +41,33 @@ async def test_a_known_partition_is_read_on_from_where_the_books_are(bench: Benc
     await intake.take(bench.records(facts(3)))
 
     assert await intake.positions({(TOPIC, 0): Bounds(2, 9)}) == {(TOPIC, 0): 3}
+
+
+@pytest.mark.parametrize(("upto", "after"), [(3, 5), (8, 8)])
+async def test_who_had_to_wait_for_a_position_finds_it_where_the_other_has_left_it(
+    bench: Bench, upto: int, after: int
+) -> None:
+    await bench.intake()
+    other, where = await bench.other_database(), (TOPIC, 0)
+    async with one_transaction(bench.database) as first:
+        await (await positions.take(first, GROUP, {where: Span(0, 5)})).fetchall()
+        behind = asyncio.create_task(taken(other, {where: Span(0, upto)}))
+        await until_somebody_waits(bench)
+
+    assert await behind == {where: 5}
+    assert position(bench) == after
+
+
+async def taken(database: Database, spans: dict[TopicPartition, Span]) -> dict[TopicPartition, int]:
+    async with one_transaction(database) as connection:
+        return await positions.check(await positions.take(connection, GROUP, spans), GROUP, spans, frozenset())
+
+
+async def until_somebody_waits(bench: Bench) -> None:
+    waiting = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted"
+    async with asyncio.timeout(20):
+        while not bench.sql(waiting)[0]["n"]:  # noqa: ASYNC110  # The condition is PostgreSQL's.
+            await asyncio.sleep(0.01)
 
 
 async def test_a_partition_that_was_never_assigned_is_not_taken(bench: Bench) -> None:
