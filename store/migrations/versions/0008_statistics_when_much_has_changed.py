@@ -1,10 +1,11 @@
 """Statistics are taken when much has changed.  Expand only: no release reads them.
 
 PostgreSQL looks once a minute whether a tenth of a table is new, and of young tables that grow it always is: each was
-then analyzed every minute, some twenty of them, for about a second of a processor, and each time all plans about it
+then analyzed every minute, some twenty of them, for about a second on end, and each time all plans about it
 were made anew.  Our statements want no statistics, they have generic plans by key (docs/decisions/0021); the reports do
-with those of a hundred thousand rows ago.  Dead rows are taken away as before: that has a threshold of its own.
-(https://www.postgresql.org/docs/current/routine-vacuuming.html, *Updating Planner Statistics*)
+with those of a hundred thousand rows ago.  The vacuum that new rows alone call for, which marks pages that everybody
+may see, waits for as many.  Dead rows are taken away as before: that has a threshold of its own.
+(https://www.postgresql.org/docs/current/routine-vacuuming.html, *Updating Planner Statistics*, *The Autovacuum Daemon*)
 """
 
 from typing import Final, LiteralString
