@@ -4,7 +4,7 @@ psycopg sends each statement as it is executed.  Every sending wakes the server'
 call or two.  Here they gather, and one sending takes them all (measured in docs/decisions/0014).  Nothing else changes,
 neither their order nor what is said of their errors, which come with the answers.
 
-It rests on three methods that psycopg does not promise; tests/store/test_pipeline.py holds them to what is expected.
+It rests on methods that psycopg does not promise; tests/store/test_pipeline.py holds them to what is expected.
 """
 
 from collections import defaultdict
@@ -14,6 +14,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.abc import Params, PQGen, QueryNoTemplate
+from psycopg.generators import send
 from psycopg.rows import DictRow
 
 
@@ -38,10 +39,15 @@ class GatheringPipeline(AsyncPipeline):
             yield from super()._fetch_gen(flush=flush)
 
     def _send_gen(self) -> PQGen[None]:
-        commands = (*self.command_queue, self.pgconn.send_flush_request)  # It would be a sending of its own.
-        self.command_queue.clear()
-        self.command_queue.append(lambda: _all(commands))  # psycopg flushes after each command of the queue.
-        yield from super()._communicate_gen()
+        """Hand all of it to the socket, waiting only where that is full.
+
+        psycopg's own would wait until the socket can be written to, before and after, which takes two turns of the loop
+        with whatever else is due in them.
+        """
+        while self.command_queue:
+            self.command_queue.popleft()()
+        self.pgconn.send_flush_request()  # It would be a sending of its own.
+        yield from send(self.pgconn)
 
 
 class GatheringConnection(AsyncConnection[DictRow]):
@@ -87,7 +93,3 @@ class GatheringConnection(AsyncConnection[DictRow]):
             self._resting[query].append(cursor)
         self._lent.clear()
 
-
-def _all(commands: tuple[Any, ...]) -> None:
-    for command in commands:
-        command()
