@@ -16,8 +16,11 @@ TAKEN: Final[LiteralString] = """
 UNSENT: Final[LiteralString] = """
     SELECT count(*) AS events,
            coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8 AS age_seconds
-    FROM outbox
-    WHERE sent_at IS NULL
+    FROM (
+        SELECT written_at FROM unsent_events
+        UNION ALL
+        SELECT written_at FROM outbox WHERE sent_at IS NULL
+    ) AS unsent
 """
 
 

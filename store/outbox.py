@@ -1,7 +1,8 @@
 """What we have still to say: written in the transaction that decided it, sent by the relay afterwards.
 
 Rows of one account are written under its lock, so their ids rise in commit order.  The relay looks for rows that are
-not sent, never for ids beyond a cursor: an id may commit after a larger one.
+not sent, never for ids beyond a cursor: an id may commit after a larger one.  Which are not sent `unsent_events` says:
+a row of the outbox is written once (docs/decisions/0006).
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -40,33 +41,52 @@ WRITE: Final[LiteralString] = """
         INSERT INTO outbox_sequences (account_id, topic, last_sequence)
         SELECT * FROM unnest(%(advanced)b::text[], %(on_topics)b::text[], %(lasts)b::bigint[])
         ON CONFLICT (account_id, topic) DO UPDATE SET last_sequence = excluded.last_sequence
+    ), said AS (
+        INSERT INTO outbox (written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject,
+                            occurred_at, data, traceparent, sent_at)
+        SELECT clock_timestamp(), topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at,
+               data, traceparent, clock_timestamp()
+        FROM unnest(%(topics)b::text[], %(keys)b::text[], %(account_ids)b::text[], %(account_seqs)b::bigint[],
+                    %(sequences)b::bigint[], %(event_ids)b::text[], %(types)b::text[], %(subjects)b::text[],
+                    %(as_ofs)b::timestamptz[], %(datas)b::text[], %(traceparents)b::text[])
+            WITH ORDINALITY AS event (topic, key, account_id, account_seq, sequence, event_id, type, subject,
+                                      occurred_at, data, traceparent, place)
+        ORDER BY place
+        RETURNING outbox_id, written_at
     )
-    INSERT INTO outbox (written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject,
-                        occurred_at, data, traceparent)
-    SELECT clock_timestamp(), topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at, data,
-           traceparent
-    FROM unnest(%(topics)b::text[], %(keys)b::text[], %(account_ids)b::text[], %(account_seqs)b::bigint[],
-                %(sequences)b::bigint[], %(event_ids)b::text[], %(types)b::text[], %(subjects)b::text[],
-                %(as_ofs)b::timestamptz[], %(datas)b::text[], %(traceparents)b::text[])
-        WITH ORDINALITY AS said (topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at,
-                                 data, traceparent, place)
-    ORDER BY place
+    INSERT INTO unsent_events (outbox_id, written_at) SELECT outbox_id, written_at FROM said
 """
+"""The outbox's own mark is there from the beginning: a relay of the release before leaves such rows alone."""
 
 UNSENT: Final[LiteralString] = """
     SELECT outbox_id, written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at,
-           data, traceparent
-    FROM outbox
-    WHERE sent_at IS NULL AND current_setting('billing.turn_taken')::boolean
+           data, traceparent, sent_at IS NULL AS unmarked
+    FROM (
+        (SELECT outbox_id, written_at FROM unsent_events
+         WHERE current_setting('billing.turn_taken')::boolean
+         ORDER BY outbox_id
+         LIMIT %(batch_max)s)
+        UNION ALL
+        (SELECT outbox_id, written_at FROM outbox
+         WHERE sent_at IS NULL AND current_setting('billing.turn_taken')::boolean
+         ORDER BY outbox_id
+         LIMIT %(batch_max)s)
+    ) AS unsent
+    JOIN outbox USING (outbox_id, written_at)
     ORDER BY outbox_id
     LIMIT %(batch_max)s
 """
+"""What this release has written, and what the one before has: in one order."""
 
 TAKE_TURN: Final[LiteralString] = """
     SELECT set_config('billing.turn_taken', pg_try_advisory_xact_lock(%(turn)s)::text, true)
 """
 """Comes before UNSENT in one transaction, and in a statement of its own: the rows are to be seen as they are once the
 turn is taken.  UNSENT without it is an error."""
+
+TAKE_OUT: Final[LiteralString] = """
+    DELETE FROM unsent_events WHERE outbox_id = ANY(%(ids)b::bigint[])
+"""
 
 MARK: Final[LiteralString] = """
     UPDATE outbox SET sent_at = clock_timestamp()
@@ -76,7 +96,11 @@ MARK: Final[LiteralString] = """
 
 OLDEST: Final[LiteralString] = """
     SELECT coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8 AS age_seconds
-    FROM outbox WHERE sent_at IS NULL
+    FROM (
+        (SELECT written_at FROM unsent_events ORDER BY outbox_id LIMIT 1)
+        UNION ALL
+        (SELECT written_at FROM outbox WHERE sent_at IS NULL ORDER BY outbox_id LIMIT 1)
+    ) AS oldest
 """
 
 
@@ -90,6 +114,7 @@ class OutboxRow:
     headers: list[tuple[str, bytes]]
     value: bytes
     written_at: datetime
+    unmarked: bool  # The release before wrote it, and its relay would send it again.
     traceparent: str | None  # The trace that it goes on with, where its fact is sampled.
 
 
@@ -146,17 +171,14 @@ class Outbox:
     async def claim(self, batch_max: int) -> AsyncIterator[Claim]:
         """The oldest unsent rows, in order, ours until the block ends; none while another relay has the turn.
 
-        Leaving the block marks them sent and commits; leaving it by an exception marks nothing.  The turn is held by
+        Leaving the block takes them out and commits; leaving it by an exception leaves them.  The turn is held by
         the transaction, so a relay that dies gives it up, and two relays never send at once.
         """
         async with one_transaction(self._database) as connection:
             await connection.execute(TAKE_TURN, {"turn": TURN})
             rows = await _unsent(connection, batch_max)
             yield Claim(rows)
-            if rows:
-                await connection.execute(
-                    MARK, {"ids": Bigints.of(rows, "id"), "written_ats": Moments.of(rows, "written_at")}
-                )
+            await _take_out(connection, rows)
 
     async def oldest_unsent_age_seconds(self) -> float:
         """How long the oldest unsent row has waited; 0.0 when all is said."""
@@ -176,10 +198,20 @@ async def _unsent(connection: Connection, batch_max: int) -> tuple[OutboxRow, ..
             headers=_headers(row),
             value=row["data"].encode(),
             written_at=row["written_at"],
+            unmarked=row["unmarked"],
             traceparent=row["traceparent"],
         )
         for row in await found.fetchall()
     )
+
+
+async def _take_out(connection: Connection, rows: Sequence[OutboxRow]) -> None:
+    if rows:
+        await connection.execute(TAKE_OUT, {"ids": Bigints.of(rows, "id")})
+    if before := [row for row in rows if row.unmarked]:
+        await connection.execute(
+            MARK, {"ids": Bigints.of(before, "id"), "written_ats": Moments.of(before, "written_at")}
+        )
 
 
 def _headers(row: dict[str, object]) -> list[tuple[str, bytes]]:

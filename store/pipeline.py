@@ -92,4 +92,3 @@ class GatheringConnection(AsyncConnection[DictRow]):
         for query, cursor in self._lent:
             self._resting[query].append(cursor)
         self._lent.clear()
-

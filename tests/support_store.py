@@ -64,6 +64,7 @@ VOLATILE = frozenset(
         "written_at",
         "parked_at",
         "seen_at",
+        "sent_at",
         "waiting_since",
         "outbox_id",
         "parked_id",
@@ -75,7 +76,8 @@ VOLATILE = frozenset(
 
 WIPE: LiteralString = """
     DELETE FROM subscriptions; DELETE FROM subscription_versions; DELETE FROM customers; DELETE FROM accounts;
-    DELETE FROM journal; DELETE FROM outbox; DELETE FROM outbox_sequences; DELETE FROM inbox; DELETE FROM parked_facts;
+    DELETE FROM journal; DELETE FROM outbox; DELETE FROM unsent_events; DELETE FROM outbox_sequences;
+    DELETE FROM inbox; DELETE FROM parked_facts;
     DELETE FROM stripe_objects; DELETE FROM stripe_object_versions; DELETE FROM payments; DELETE FROM waiting_facts;
     DELETE FROM conflicting_copies; DELETE FROM consumer_positions; DELETE FROM intake_stops;
     DELETE FROM alarms; DELETE FROM bookmarks; DELETE FROM go_live
@@ -85,7 +87,7 @@ FINGERPRINT: LiteralString = """
         ARRAY(SELECT t::text FROM customers AS t ORDER BY 1), ARRAY(SELECT t::text FROM accounts AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM subscriptions AS t ORDER BY 1), ARRAY(SELECT t::text FROM journal AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM subscription_versions AS t ORDER BY 1),
-        ARRAY(SELECT t::text FROM outbox AS t ORDER BY 1),
+        ARRAY(SELECT t::text FROM outbox AS t ORDER BY 1), ARRAY(SELECT t::text FROM unsent_events AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM outbox_sequences AS t ORDER BY 1), ARRAY(SELECT t::text FROM inbox AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM parked_facts AS t ORDER BY 1),
         ARRAY(SELECT t::text FROM stripe_objects AS t ORDER BY 1), ARRAY(SELECT t::text FROM payments AS t ORDER BY 1),

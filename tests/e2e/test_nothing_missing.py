@@ -74,9 +74,7 @@ class Life:
 
     async def taken(self, count: int) -> None:
         async def all_in() -> bool:
-            return await self.known() == count and not await self.pipeline.rows(
-                "SELECT 1 FROM outbox WHERE sent_at IS NULL LIMIT 1"
-            )
+            return await self.known() == count and not await self.pipeline.rows("SELECT 1 FROM unsent_events LIMIT 1")
 
         await until(all_in, SETTLED_SECONDS_MAX)
 

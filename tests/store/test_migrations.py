@@ -28,8 +28,8 @@ def upgrade() -> None:
     op.execute("""{statements}""")
 '''
 RARELY = ["autovacuum_analyze_threshold=100000", "autovacuum_vacuum_insert_threshold=100000"]
-OURS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]
-NEXT = "0009"
+OURS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"]
+NEXT = "0010"
 BOUNDED = "SET LOCAL lock_timeout = '500ms';"
 
 

@@ -11,9 +11,19 @@ from tests.store.test_contracts import assert_numbers_are_gapless
 from tests.support_store import NOW, Bench, changed
 
 INSERT = """
+    WITH said AS (
+        INSERT INTO outbox (written_at, topic, key, event_id, type, subject, occurred_at, data, sent_at)
+        VALUES (clock_timestamp(), 'billing.alerts', 'rule', %(id)s, 't.v1', 's', now(), '{}', now())
+        RETURNING outbox_id, written_at
+    )
+    INSERT INTO unsent_events (outbox_id, written_at) SELECT outbox_id, written_at FROM said
+"""
+AS_BEFORE = """
     INSERT INTO outbox (written_at, topic, key, event_id, type, subject, occurred_at, data)
     VALUES (clock_timestamp(), 'billing.alerts', 'rule', %(id)s, 't.v1', 's', now(), '{}')
 """
+UNMARKED = "SELECT event_id FROM outbox WHERE sent_at IS NULL ORDER BY outbox_id"
+"""What the relay of the release before would send."""
 
 
 async def filled(bench: Bench, count: int = 5) -> Outbox:
@@ -31,15 +41,37 @@ async def sent(outbox: Outbox, batch_max: int = 100) -> list[str]:
         return said(claim.rows)
 
 
-async def test_rows_are_claimed_oldest_first_and_each_is_marked_once(bench: Bench) -> None:
+async def test_rows_are_claimed_oldest_first_and_each_once(bench: Bench) -> None:
     outbox = await filled(bench)
 
     assert [await sent(outbox, 2) for _ in range(4)] == [["evt_0", "evt_1"], ["evt_2", "evt_3"], ["evt_4"], []]
 
-    marks = bench.sql("SELECT sent_at FROM outbox")
-    assert all(row["sent_at"] for row in marks)
-    assert await sent(outbox) == []
-    assert bench.sql("SELECT sent_at FROM outbox") == marks
+
+async def test_a_row_of_the_outbox_is_written_once(bench: Bench) -> None:
+    outbox = await filled(bench)
+    written = bench.sql("SELECT ctid::text, * FROM outbox")
+
+    await sent(outbox)
+
+    assert bench.sql("SELECT ctid::text, * FROM outbox") == written
+
+
+async def test_what_the_release_before_writes_is_sent_once_and_in_its_place(bench: Bench) -> None:
+    outbox = Outbox(bench.database)
+    for number, statement in enumerate((INSERT, AS_BEFORE, INSERT, AS_BEFORE, AS_BEFORE, INSERT)):
+        bench.sql(statement, {"id": f"stripe/{number}/t/s"})
+
+    assert [await sent(outbox, 4) for _ in range(3)] == [["0", "1", "2", "3"], ["4", "5"], []]
+
+
+async def test_the_relay_of_the_release_before_sends_nothing_that_ours_has_sent_or_is_to_send(bench: Bench) -> None:
+    outbox = await filled(bench, 2)
+    bench.sql(AS_BEFORE, {"id": "stripe/before/t/s"})
+    assert [row["event_id"] for row in bench.sql(UNMARKED)] == ["stripe/before/t/s"]
+
+    await sent(outbox)
+
+    assert bench.sql(UNMARKED) == []
 
 
 async def test_whatever_goes_wrong_while_sending_marks_nothing(bench: Bench) -> None:
@@ -145,8 +177,11 @@ async def test_the_age_of_what_is_unsaid_is_known(bench: Bench) -> None:
     assert await outbox.oldest_unsent_age_seconds() == 0.0
 
     outbox = await filled(bench)
-    bench.sql("UPDATE outbox SET written_at = written_at - interval '2 seconds' WHERE subject = 'sub_0'")
+    for table in ("outbox", "unsent_events"):
+        bench.sql(f"UPDATE {table} SET written_at = written_at - interval '2 seconds'")
     assert 2.0 <= await outbox.oldest_unsent_age_seconds() < 60.0
 
     await sent(outbox)
     assert await outbox.oldest_unsent_age_seconds() == 0.0
+    bench.sql(AS_BEFORE, {"id": "stripe/before/t/s"})
+    assert await outbox.oldest_unsent_age_seconds() > 0.0

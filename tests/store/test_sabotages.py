@@ -78,8 +78,9 @@ def outbox_after_commit(patch: pytest.MonkeyPatch) -> None:
 
 
 def relay_by_cursor(patch: pytest.MonkeyPatch) -> None:
-    beyond = "outbox_id > (SELECT coalesce(max(outbox_id), 0) FROM outbox WHERE sent_at IS NOT NULL)"
-    patch.setattr(outbox, "UNSENT", outbox.UNSENT.replace("sent_at IS NULL", beyond))
+    sent = "NOT EXISTS (SELECT FROM unsent_events AS unsent WHERE unsent.outbox_id = outbox.outbox_id)"
+    beyond = f"outbox_id > (SELECT coalesce(max(outbox_id), 0) FROM outbox WHERE {sent}) AND"
+    patch.setattr(outbox, "UNSENT", outbox.UNSENT.replace("WHERE", f"WHERE {beyond}", 1))
 
 
 def swallow_an_exception(patch: pytest.MonkeyPatch) -> None:

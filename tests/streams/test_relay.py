@@ -33,10 +33,14 @@ MakeTopic = Callable[..., Awaitable[str]]
 WAIT_SECONDS_MAX = 30
 
 SAY = """
-    INSERT INTO outbox (written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject, occurred_at,
-                        data)
-    VALUES (now(), %(topic)s, %(account)s, %(account)s, %(sequence)s, %(sequence)s, %(id)s, 'billing.test.v1', 'sub_1',
-            now(), '{"said": true}')
+    WITH said AS (
+        INSERT INTO outbox (written_at, topic, key, account_id, account_seq, sequence, event_id, type, subject,
+                            occurred_at, data, sent_at)
+        VALUES (now(), %(topic)s, %(account)s, %(account)s, %(sequence)s, %(sequence)s, %(id)s, 'billing.test.v1',
+                'sub_1', now(), '{"said": true}', now())
+        RETURNING outbox_id, written_at
+    )
+    INSERT INTO unsent_events (outbox_id, written_at) SELECT outbox_id, written_at FROM said
 """
 
 
@@ -53,7 +57,7 @@ def say(database: Database, topic: str, account: str, sequences: Iterable[int]) 
 
 def unsent(database: Database) -> int:
     with psycopg.connect(database.owner_url) as connection:
-        found = connection.execute("SELECT count(*) FROM outbox WHERE sent_at IS NULL").fetchone()
+        found = connection.execute("SELECT count(*) FROM unsent_events").fetchone()
     assert found
     return int(found[0])
 
