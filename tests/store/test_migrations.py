@@ -28,8 +28,8 @@ def upgrade() -> None:
     op.execute("""{statements}""")
 '''
 RARELY = ["autovacuum_analyze_threshold=100000", "autovacuum_vacuum_insert_threshold=100000"]
-OURS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"]
-NEXT = "0010"
+OURS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"]
+NEXT = "0011"
 BOUNDED = "SET LOCAL lock_timeout = '500ms';"
 
 
@@ -213,6 +213,18 @@ def test_every_month_of_the_outbox_has_what_the_outbox_has(empty_database: Any, 
     assert len(months) == 4
     assert all("traceparent" in columns and columns == months[0][2] for _, _, columns in months)
     assert all(options == RARELY for _, options, _ in months)
+
+
+def test_no_entries_gather_that_each_look_would_have_to_pass(database: Any) -> None:
+    with psycopg.connect(database.owner_url) as owner:
+        gins = owner.execute(
+            """
+            SELECT c.relname, c.reloptions FROM pg_class AS c
+            JOIN pg_am ON pg_am.oid = c.relam AND pg_am.amname = 'gin'
+            """
+        ).fetchall()
+
+    assert gins == [("waiting_facts_by_object", ["fastupdate=off"])]
 
 
 async def test_what_facts_write_is_not_analyzed_every_minute(own_bench: Any) -> None:
