@@ -16,7 +16,9 @@ class Progress:
 
     def __init__(self) -> None:
         self._next: dict[TopicPartition, int] | None = None
-        self._parcels: dict[TopicPartition, tuple[int, int]] = {}  # Each one's newest: what comes after it; its number.
+        self._parcels: dict[
+            TopicPartition, tuple[int, int]
+        ] = {}  # Its newest part of one: what comes after it; its number.
         self._handed = 0
         self._done = 0
         self.committed_records = 0
@@ -43,7 +45,7 @@ class Progress:
         PARTITIONS.set(len(positions))
 
     def handed(self, where: TopicPartition, next_offset: int) -> None:
-        """A parcel of this partition, up to this offset, waits for the books; they take parcels in the order handed."""
+        """Records of this partition, up to this offset, wait for the books, behind all that was handed before."""
         self._handed += 1
         self._parcels[where] = (next_offset, self._handed)
 

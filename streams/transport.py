@@ -35,9 +35,6 @@ LOOK_AGAIN_SECONDS: Final = 1.0
 IN_HAND_RECORDS_MAX: Final = 2_000
 """Four batches: enough that the books never wait for the next fetch."""
 
-IN_HAND_ROUNDS: Final = 2
-"""So many parcels of each partition may be in hand, however large: each has its turn prepared."""
-
 log = get_logger(__name__)
 
 
@@ -66,7 +63,7 @@ class PositionedConsumer(driver.Consumer):
         return LoopedConsumer(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109  # Faust's signature.
-        """One message for each partition that the next fetch brings something of, each once there is room for it.
+        """One message with all that the next fetch brings of a topic, once there is room for it.
 
         Like Faust's own, but for the packing: nothing is handed out once the flow is stopped or a rebalance has begun,
         and a fetch that comes back while the flow rests seeks anew.
@@ -78,15 +75,20 @@ class PositionedConsumer(driver.Consumer):
             await self.perform_seek()
             return
         generation = self.app.consumer_generation_id
-        for tp, records in fetched.items():
+        wanted = {
+            tp: records
+            for tp, records in fetched.items()
+            if records and (active is None or tp in active or tp in self._buffered_partitions)
+        }
+        for part in parcels.by_topic(wanted):
             await self._until_room()
             if not self._still_flows(generation):
                 return
-            if records and (active is None or tp in active or tp in self._buffered_partitions):
-                parcel = parcels.pack(tp, records, generation)
-                self._in_hand.add(parcel)
-                self.app.progress.handed((tp.topic, tp.partition), parcel.offset + 1)
-                yield tp, parcel
+            parcel = parcels.pack(part, generation)
+            self._in_hand.add(parcel)
+            for tp, records in part.items():
+                self.app.progress.handed((tp.topic, tp.partition), records[-1].offset + 1)
+            yield parcel.tp, parcel
 
     def _still_flows(self, generation: int) -> bool:
         return self.flow_active and not self.should_stop and self.app.consumer_generation_id == generation
@@ -107,8 +109,7 @@ class PositionedConsumer(driver.Consumer):
         return [len(parcels.unpack(parcel)) for parcel in self._in_hand if parcel.generation_id == generation]
 
     def _room(self) -> bool:
-        in_hand = self.in_hand
-        return len(in_hand) < IN_HAND_ROUNDS * len(self.assignment()) or sum(in_hand) < IN_HAND_RECORDS_MAX
+        return sum(self.in_hand) < IN_HAND_RECORDS_MAX
 
     def ack(self, message: Message) -> bool:
         """Faust's own, and whoever waits for room looks again."""

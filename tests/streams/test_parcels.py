@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 from faust.transport import consumer as faust_consumer
+from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.local.providers import KafkaServer
 from store.records import Record
 from streams.gathering import Gathering
-from streams.parcels import Piece, pieces
+from streams.parcels import Piece, by_topic, pack, pieces, unpack
 from streams.transport import PositionedConsumer
 from tests.streams.support import Books, books_settings, committed, new_group, produce, until, worker
 
@@ -102,6 +103,50 @@ async def test_kafka_hears_how_far_the_books_are_even_within_a_parcel_and_never_
 
     assert running.ended == []
     assert await committed(kafka, group, name) == 100
+
+
+async def test_one_fetch_is_one_message_of_fausts_whatever_partitions_it_brings(
+    kafka: KafkaServer, topic: MakeTopic
+) -> None:
+    name, books = await topic(partitions=12), Books()
+    for partition in range(12):
+        await produce(kafka, name, [b"%d" % number for number in range(30)], partition)
+
+    async with worker(books_settings(kafka, new_group()), name, books) as running:
+        await until(lambda: len(books.taken) == 360)
+        assert running.app.monitor.messages_received_total < 12
+
+    for partition in range(12):
+        taken = [record.value for record in books.taken if record.partition == partition]
+        assert taken == [b"%d" % number for number in range(30)]
+
+
+def fetched_of(topic: str, partition: int, offsets: Sequence[int]) -> list[SimpleNamespace]:
+    return [
+        SimpleNamespace(
+            topic=topic, partition=partition, offset=offset, timestamp=1, key=b"key", value=b"value", headers=()
+        )
+        for offset in offsets
+    ]
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from("ab"), st.integers(0, 3)), st.integers(1, 4), min_size=1))
+def test_a_parcel_is_of_one_topic_and_goes_by_its_last_record(counts: dict[tuple[str, int], int]) -> None:
+    fetched = {TP(*where): fetched_of(*where, range(count)) for where, count in counts.items()}
+
+    parcels = [pack(part, generation_id=7) for part in by_topic(fetched)]
+
+    records = [record for parcel in parcels for record in unpack(parcel)]
+    assert sorted((one.topic, one.partition, one.offset) for one in records) == sorted(
+        (*where, offset) for where, count in counts.items() for offset in range(count)
+    )
+    for parcel in parcels:
+        last = unpack(parcel)[-1]
+        assert {record.topic for record in unpack(parcel)} == {parcel.topic}
+        assert (*parcel.tp, parcel.offset) == (last.topic, last.partition, last.offset)
+        for partition in range(4):
+            offsets = [record.offset for record in unpack(parcel) if record.partition == partition]
+            assert offsets == sorted(offsets)
 
 
 def test_the_seam_of_the_parcels_is_where_it_was() -> None:
