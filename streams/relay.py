@@ -1,7 +1,7 @@
 """`python -m streams.relay`: publishes what the outbox holds, at least once, in order per account.
 
 It polls for unsent rows, never by a cursor (an id may commit after a larger one) and never by NOTIFY (which would
-serialise commits).  Rows are marked sent in the transaction that claimed them, after the broker has them: a crash in
+serialise commits).  Rows are taken out in the transaction that claimed them, after the broker has them: a crash in
 between sends them again, under the same ids.  Any number of relays may run: one has the turn, the others stand by.
 """
 
@@ -38,7 +38,7 @@ AGE_SECONDS: Final = 1.0
 STOP_SECONDS_MAX: Final = 8.0
 
 SENT: Final = Counter("outbox_sent", "Rows that the broker has, those sent again included", ["topic"])
-FAILED: Final = Counter("outbox_failed_batches", "Batches that were not marked sent, by why", ["error"])
+FAILED: Final = Counter("outbox_failed_batches", "Batches that were not taken out, by why", ["error"])
 BATCH_ROWS: Final = Histogram("outbox_batch_rows", "Rows in one batch", buckets=(1, 2, 5, 10, 50, 100, 200, 500))
 SEND_SECONDS: Final = Histogram(
     "outbox_send_seconds", "One batch, from its claim to the broker's last answer", buckets=LATENCY_SECONDS_BUCKETS
@@ -49,7 +49,7 @@ log = logs.get_logger(__name__)
 
 
 class Relay:
-    """One relay: claims, publishes, marks."""
+    """One relay: claims, publishes, takes out."""
 
     def __init__(self, outbox: Outbox, publisher: Publisher, failpoints: Failpoints, batch_max: int) -> None:
         self._outbox = outbox
@@ -63,7 +63,7 @@ class Relay:
         while not stopping.is_set():
             try:
                 sent = await self.relay_batch()
-            except Exception as failure:  # noqa: BLE001  # Nothing is marked: whatever it was, trying again is right.
+            except Exception as failure:  # noqa: BLE001  # All are still unsent: whatever it was, trying again is right.
                 await self._recover(failure)
                 await _pause(stopping, pause)
                 pause = min(pause * 2, PAUSE_SECONDS_MAX)
@@ -73,7 +73,7 @@ class Relay:
                     await _pause(stopping, poll_seconds)
 
     async def relay_batch(self) -> int:
-        """Publish the oldest unsent rows and mark them; how many.  By an exception nothing is marked."""
+        """Publish the oldest unsent rows and take them out; how many.  By an exception all stay."""
         async with self._outbox.claim(self._batch_max) as claim:
             if not claim.rows:
                 return 0

@@ -56,6 +56,15 @@ async def test_a_row_of_the_outbox_is_written_once(bench: Bench) -> None:
     assert bench.sql("SELECT ctid::text, * FROM outbox") == written
 
 
+async def test_what_was_said_is_said_again_once_its_ids_are_put_back(bench: Bench) -> None:
+    outbox = await filled(bench)
+    said_once = await sent(outbox)
+
+    bench.sql("INSERT INTO unsent_events (outbox_id, written_at) SELECT outbox_id, written_at FROM outbox")
+
+    assert await sent(outbox) == said_once
+
+
 async def test_what_the_release_before_writes_is_sent_once_and_in_its_place(bench: Bench) -> None:
     outbox = Outbox(bench.database)
     for number, statement in enumerate((INSERT, AS_BEFORE, INSERT, AS_BEFORE, AS_BEFORE, INSERT)):
