@@ -1,6 +1,7 @@
 """Runs a trial: start the side, warm it, load it, wait until all of it is in and said, and look closely."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -45,9 +46,11 @@ async def run_trial(
 ) -> Trial:
     """One trial of *side*, which is started and stopped around it; memory is looked at as often as asked for.
 
-    *alongside* is entered when the side is warm, and left when all is said.
+    *alongside* is entered when the side is warm, and left when all is said.  What somebody else has written, the trial
+    before above all, is on the disk by then: the kernel writes half a minute late, and whoever syncs meanwhile waits.
     """
     async with AsyncExitStack() as stack:
+        await asyncio.to_thread(os.sync)
         await stack.enter_async_context(side)
         offsets = await stack.enter_async_context(Offsets(side.ground.stack.kafka_options))
         generator = await stack.enter_async_context(Generator(load, side.door))

@@ -18,6 +18,17 @@ SETTINGS: Final[LiteralString] = """
 """
 
 
+KAFKA_MEMORY: Final = (
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-Xms1g",
+    "-Xmx1g",
+)
+"""The heap that Kafka's own start script gives a broker, and the collector that its manual does: a local stack's small
+one is collected every second or so, and everybody waits.  (https://kafka.apache.org/documentation/#java)"""
+
+
 def postgres_settings() -> dict[str, str]:
     """What PostgreSQL's manual would have one set on this machine, and a local stack for a developer does not need.
 
@@ -43,5 +54,7 @@ async def describe(superuser_url: str) -> dict[str, str]:
         "PostgreSQL": f"{version // 10_000}.{version % 10_000}",
         **dict(rows),
         "Kafka": JARS.name.removeprefix("kafka-"),
-        "its JVM's flags": " ".join(java.flags(program)) if (program := java.program()) else "a container's",
+        "its JVM's flags": " ".join(java.flags(program, KAFKA_MEMORY))
+        if (program := java.program())
+        else "a container's",
     }

@@ -295,7 +295,13 @@ BARE_SIDES: Final = ("bare-ingress", "construct-event", "bare")
 @asynccontextmanager
 async def on_ground(home: Path, *, durable: bool = True) -> AsyncIterator[Ground]:
     """Servers of their own for one experiment; nothing of them is left after it."""
-    async with Stack(home, names=(), durable=durable, postgres_settings=servers.postgres_settings()) as stack:
+    async with Stack(
+        home,
+        names=(),
+        durable=durable,
+        postgres_settings=servers.postgres_settings(),
+        kafka_memory=servers.KAFKA_MEMORY,
+    ) as stack:
         ground = Ground(stack)
         await ground.prepare()
         yield ground

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,9 @@ from ops.local.errors import CannotStart
 
 VERSION_MIN: Final = 17
 _UNSAFE_MEMORY_ASKS_SINCE: Final = 24
+
+SMALL: Final = ("-XX:+UseSerialGC", "-Xms64m", "-Xmx256m")
+"""A heap for a test or a demo: the machine has other things in its memory."""
 
 
 @cache
@@ -40,8 +44,8 @@ def required() -> Path:
     return java
 
 
-def flags(java: Path) -> list[str]:
-    """A small heap and a quick start; no more."""
-    lean = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms64m", "-Xmx256m", "-Xshare:auto", "-Xlog:disable"]
+def flags(java: Path, memory: Sequence[str] = SMALL) -> list[str]:
+    """A quick start, and memory as it is given; no more."""
+    lean = [*memory, "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xlog:disable"]
     newer = (version(java) or 0) >= _UNSAFE_MEMORY_ASKS_SINCE
     return [*lean, "--sun-misc-unsafe-memory-access=allow"] if newer else lean

@@ -29,8 +29,9 @@ _CLUSTER_ID: Final = "billstreamLocalKafka00"  # 22 characters of base64url: Kaf
 class LocalKafka:
     """One broker of our own.  Its data survives `kill` and `restart`, and goes with `remove`."""
 
-    def __init__(self, home: Path, port: int | None = None) -> None:
+    def __init__(self, home: Path, port: int | None = None, memory: Sequence[str] = java.SMALL) -> None:
         self.home = home
+        self._memory = memory
         self.port = port or ports.free_port()
         self._controller_port = ports.free_port()
         self._child: Child | None = None
@@ -85,7 +86,7 @@ class LocalKafka:
         remove(self.home)
 
     def _prepared(self, machine: Path, jars: Path) -> Child:
-        flags = [*java.flags(machine), *self._class_data(machine)]
+        flags = [*java.flags(machine, self._memory), *self._class_data(machine)]
         return Child(
             "kafka",
             [*_command(machine, jars, flags), "kafka.Kafka", self._settings_file()],

@@ -4,7 +4,7 @@ The choice is made once for each server, and whoever asked cannot tell them apar
 """
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -108,14 +108,14 @@ class GivenPostgres(Given):
         return urlunsplit(parts._replace(path=asked))
 
 
-def kafka(home: Path, port: int | None = None) -> KafkaServer:
-    """Kafka for a stack or a test run; nothing is started yet."""
+def kafka(home: Path, port: int | None = None, memory: Sequence[str] = java.SMALL) -> KafkaServer:
+    """Kafka for a stack or a test run; nothing is started yet.  *memory*: flags for the JVM of one of our own."""
     address = surroundings.given("KAFKA_BOOTSTRAP_SERVERS")
     if address:
         return GivenKafka(address)
     if _containers_wanted():
         return ContainerKafka(port)
-    return LocalKafka(home, port)
+    return LocalKafka(home, port, memory)
 
 
 def postgres(

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from ops import topics
-from ops.local import folders, health, programs, providers, state
+from ops.local import folders, health, java, programs, providers, state
 from ops.local.child import Child
 from ops.local.credentials import Credentials
 from ops.local.errors import CannotStart
@@ -51,12 +51,13 @@ class Stack:
         settings: Mapping[str, str] | None = None,
         durable: bool = True,
         postgres_settings: Mapping[str, str] | None = None,
+        kafka_memory: Sequence[str] = java.SMALL,
         say: Say = lambda _: None,
     ) -> None:
         folder = home.resolve()
         self.home = Home(folder)
         self.credentials = Credentials(folder / "secrets")
-        self.kafka = providers.kafka(folder / "kafka")
+        self.kafka = providers.kafka(folder / "kafka", memory=kafka_memory)
         self.postgres = providers.postgres(
             folder / "postgres", secrets=self.credentials.folder, durable=durable, settings=postgres_settings
         )
