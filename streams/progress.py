@@ -16,9 +16,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._next: dict[TopicPartition, int] | None = None
-        self._parcels: dict[
-            TopicPartition, tuple[int, int]
-        ] = {}  # Its newest part of one: what comes after it; its number.
+        self._parcels: dict[TopicPartition, tuple[int, int]] = {}  # Handed last: what comes after it; its number.
         self._handed = 0
         self._done = 0
         self.committed_records = 0

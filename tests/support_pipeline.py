@@ -283,7 +283,8 @@ class Pipeline:
             assert sorted(found) == list(range(1, lasts[account_id] + 1)), f"{account_id}: {sorted(found)}"
 
     async def _everything_said_in_order(self) -> None:
-        outbox = await self.rows("SELECT event_id FROM outbox")
+        outbox = await self.rows("SELECT event_id, sent_at FROM outbox")
+        assert all(row["sent_at"] for row in outbox), "a relay of the release before would send it again"
         assert not await self.rows("SELECT outbox_id FROM unsent_events"), "something is not said"
         said = await self.said()
         unheard = {row["event_id"] for row in outbox} - {one.id for one in said}

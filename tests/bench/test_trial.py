@@ -1,20 +1,24 @@
 """A trial says what happened, and says so when something did that should not have."""
 
+import os
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
-from bench import watch
+from bench import servers, watch
 from bench.answers import NO_ANSWER, Answers
 from bench.cost import Cost
 from bench.evidence import Evidence, InBooks, judge, most_behind, quantiles
 from bench.run import run_trial
-from bench.sides import BARE_DATABASE, SIDES, Ground
+from bench.sides import BARE_DATABASE, SIDES, Ground, on_ground
 from bench.trial import Load, Mix
+from ops.local import java
 from ops.local.postgres import DATABASE, Role
 from ops.local.stack import Stack
 
@@ -184,6 +188,25 @@ async def test_a_server_that_does_not_stamp_its_commits_is_looked_at(
 
     assert trial.problems == []
     assert trial.commit_ms.n == 200
+
+
+@pytest.mark.e2e
+async def test_an_experiment_has_a_brokers_heap_and_a_trial_begins_with_nothing_left_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running_at_sync: list[bool] = []
+    async with on_ground(tmp_path / "home", durable=False) as ground:
+        if ground.stack.kafka.pid is not None:  # One of our own.
+            flags = psutil.Process(ground.stack.kafka.pid).cmdline()
+            assert set(servers.KAFKA_MEMORY) < set(flags)
+            assert not set(java.SMALL) & set(flags)
+        side = ground.side("bare-ingress")
+        monkeypatch.setattr(os, "sync", lambda: running_at_sync.append("ingress" in side.pids))
+
+        trial = await run_trial(side, replace(LOAD, events=200))
+
+    assert trial.problems == []
+    assert running_at_sync == [False]
 
 
 @pytest.mark.e2e

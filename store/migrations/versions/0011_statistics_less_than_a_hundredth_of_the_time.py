@@ -1,8 +1,8 @@
 """Statistics take less than a hundredth of the time, also at thousands of events a second.  Expand only.
 
-To analyze a table costs the same whatever has changed, a third of a second of a processor for the wide ones, and a
-dozen of ours are due together.  Every 100,000 rows, at 2,000 events a second, that was two seconds of every fifty, and
-the 99th percentile was made of them.  So it is every million rows now, and a tenth of the table.
+To analyze a table costs the same whatever has changed, a third of a second of a processor for the wide ones.  Every
+100,000 rows, at 2,000 events a second, that was about a second of each minute, on end with the vacuums, and the 99th
+percentile was made of it.  So it is every million rows now, and a tenth of the table.
 
 And months to come are stored as the newest one is, whatever a migration makes of that.
 """
